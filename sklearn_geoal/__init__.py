@@ -1,0 +1,28 @@
+"""Learning from many measurements and few labels, as scikit-learn estimators."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+# name -> module: torch, skorch, pynndescent and matplotlib are imported when an estimator is first asked for
+_ESTIMATORS = {
+    "LANDClassifier": "._land",
+    "VAETransformer": "._vae",
+}
+_MODULES = ("datasets", "model_selection", "plot", "preprocessing")
+
+__all__ = ["__version__", *_ESTIMATORS, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _ESTIMATORS:
+        value = getattr(import_module(_ESTIMATORS[name], __name__), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

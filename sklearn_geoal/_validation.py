@@ -1,0 +1,193 @@
+"""Checks that every estimator shares: labels with a missing marker, choices, image shapes."""
+
+import math
+import warnings
+
+import numpy as np
+from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+
+
+def check_choice(name, value, choices):
+    """Return ``value`` if it is one of ``choices``, else say what was got and expected.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the error message.
+    value : object
+        What the user gave.
+    choices : iterable
+        What is allowed.
+
+    Raises
+    ------
+    ValueError
+        If ``value`` is none of ``choices``.
+    """
+    choices = tuple(choices)
+    # a plain `in` would compare arrays element by element
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
+    return value
+
+
+def check_image_shape(image_shape, n_features):
+    """Return ``(channels, height, width)`` as ints after checking that they hold ``n_features``.
+
+    Raises
+    ------
+    ValueError
+        If ``image_shape`` is not three positive integers or their product is not ``n_features``.
+    """
+    try:
+        shape = tuple(int(side) for side in image_shape)
+        valid = len(shape) == 3 and min(shape) > 0 and all(a == b for a, b in zip(shape, image_shape, strict=True))
+    except (TypeError, ValueError):
+        valid = False
+    if not valid:
+        raise ValueError(f"image_shape must be three positive integers (channels, height, width); got {image_shape!r}.")
+    if math.prod(shape) != n_features:
+        raise ValueError(
+            f"image_shape={shape} holds {math.prod(shape)} values, but X has {n_features} features: "
+            "give X as rows of channels * height * width values."
+        )
+    return shape
+
+
+def labeled_mask(y, missing_label="auto"):
+    """Mark the samples of ``y`` that carry a label.
+
+    ``missing_label="auto"`` reads one marker: NaN in a numeric ``y``, None in an object ``y``, and where neither
+    occurs, -1 in an integer-valued ``y``. A ``y`` whose values are exactly {-1, 1} is taken as fully labelled, with a
+    warning. Any other ``missing_label`` is taken at its word.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels, some of them missing.
+    missing_label : "auto", None, scalar or str, default="auto"
+        The marker of a missing label.
+
+    Returns
+    -------
+    y : ndarray of shape (n_samples,)
+        The labels as a one-dimensional array of their own type.
+    labeled : ndarray of shape (n_samples,), dtype bool
+        True where a label is known.
+
+    Raises
+    ------
+    ValueError
+        If ``y`` is not one-dimensional, holds infinities or, where labelled, is no valid classification target.
+    """
+    y = _as_label_array(y)
+    if isinstance(missing_label, str) and missing_label == "auto":
+        labeled = _auto_labeled(y)
+    elif missing_label is None or _is_nan(missing_label):
+        labeled = ~_is_missing(y)
+    else:
+        # object comparison: a string marker never equals a number, and numpy must not try to convert it
+        labeled = np.array([not _equals(value, missing_label) for value in y], dtype=bool)
+    _check_known_labels(y[labeled])
+    return y, labeled
+
+
+def encode_labels(y, missing_label="auto"):
+    """Code labels as integers, -1 where the label is missing.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels, some of them missing.
+    missing_label : "auto", None, scalar or str, default="auto"
+        The marker of a missing label, see :func:`labeled_mask`.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The known labels, sorted, of the type of ``y``. Empty if nothing is labelled.
+    codes : ndarray of shape (n_samples,), dtype int64
+        Index into ``classes``, -1 where the label is missing.
+    """
+    y, labeled = labeled_mask(y, missing_label)
+    classes, known = np.unique(_plain(y[labeled]), return_inverse=True)
+    codes = np.full(len(y), -1, dtype=np.int64)
+    codes[labeled] = known
+    return classes, codes
+
+
+def _as_label_array(y):
+    """One-dimensional numpy array; pandas' and polars' missing values become NaN or None."""
+    if hasattr(y, "to_numpy"):
+        y = y.to_numpy()
+    y = np.asarray(y)
+    if y.dtype.kind in "US" and y.ndim == 1:
+        return y
+    y = column_or_1d(y, warn=True)
+    if y.dtype.kind not in "OUSbiuf":
+        check_array(y, ensure_2d=False)  # complex, dates, structured: scikit-learn's own error
+    return y
+
+
+def _auto_labeled(y):
+    missing = _is_missing(y)
+    if missing.any() or y.dtype.kind not in "iufO":
+        return ~missing
+    if not all(_is_integral(value) for value in np.unique(y.astype(str)) if value) or not (y == -1).any():
+        return ~missing
+    if set(np.unique(y).tolist()) == {-1, 1}:
+        warnings.warn(
+            "y holds exactly the values -1 and 1: both are taken as classes. "
+            "If -1 marks missing labels, say so with missing_label=-1.",
+            UserWarning,
+            stacklevel=4,
+        )
+        return np.ones(len(y), dtype=bool)
+    return y != -1
+
+
+def _is_missing(y):
+    """NaN in numbers; None, NaN or pandas' NA in objects."""
+    if y.dtype.kind == "f":
+        return np.isnan(y)
+    if y.dtype.kind == "O":
+        return np.array(
+            [value is None or _is_nan(value) or type(value).__name__ == "NAType" for value in y], dtype=bool
+        )
+    return np.zeros(len(y), dtype=bool)
+
+
+def _is_nan(value):
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
+
+
+def _equals(value, marker):
+    return isinstance(value, str) == isinstance(marker, str) and value == marker
+
+
+def _is_integral(text):
+    try:
+        return float(text).is_integer()
+    except ValueError:
+        return False
+
+
+def _check_known_labels(y):
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name="y")
+    if len(y):
+        check_classification_targets(_plain(y))
+
+
+def _plain(y):
+    """Objects of one kind as a plain array, so that they sort; mixed kinds are an error."""
+    if y.dtype.kind != "O" or not len(y):
+        return y
+    kinds = {isinstance(value, str) for value in y}
+    if len(kinds) > 1:
+        raise ValueError(
+            "y mixes strings and numbers: labels must be all of one type, since they are sorted; "
+            f"got the types {sorted({type(value).__name__ for value in y})}."
+        )
+    return y if kinds == {True} else np.array(y.tolist())

@@ -1,0 +1,283 @@
+"""Cross-validation and label-efficiency curves where only some samples are labelled."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
+
+from ._validation import check_choice, encode_labels
+
+__all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
+
+
+class LabeledStratifiedKFold(StratifiedKFold):
+    """Stratified k-fold cross-validator for partly labelled targets.
+
+    The labelled samples are split as :class:`~sklearn.model_selection.StratifiedKFold` splits them. Every test fold
+    holds labelled samples only, so that it can be scored, and every unlabelled sample is in every training fold,
+    where a semi-supervised estimator learns from it.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to shuffle the labelled samples of each class before splitting.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; to be left None without `shuffle`.
+    missing_label : "auto", None, scalar or str, default="auto"
+        The marker of a missing label. "auto" reads NaN in a numeric `y`, None in an object `y` and, where neither
+        occurs, -1 in an integer-valued `y`.
+
+    See Also
+    --------
+    sklearn.model_selection.StratifiedKFold : The same for fully labelled targets.
+
+    Notes
+    -----
+    The estimator has to understand the marker, since it meets it in every training fold. scikit-learn's own
+    semi-supervised estimators expect -1; its supervised ones do not know any. In a string `y` mark missing labels
+    by None (an object array) or by a string of your own, given as `missing_label` here and to the estimator. Numbers
+    in an object `y` are split, but scikit-learn's metrics refuse to score them: give them as floats with NaN.
+
+    The test folds do not cover the unlabelled samples, so that `cross_val_predict`, which wants one prediction for
+    every sample, refuses this splitter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_geoal.model_selection import LabeledStratifiedKFold
+    >>> X = np.arange(6).reshape(-1, 1)
+    >>> y = np.array([0, 1, -1, 0, 1, -1])
+    >>> for train, test in LabeledStratifiedKFold(n_splits=2).split(X, y):
+    ...     print(train, test)
+    [2 3 4 5] [0 1]
+    [0 1 2 5] [3 4]
+    """
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label="auto"):
+        super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
+        self.missing_label = missing_label
+
+    def split(self, X, y, groups=None):
+        """Generate indices that split the data into training and test folds.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data; only its length matters.
+        y : array-like of shape (n_samples,)
+            Labels, some of them missing.
+        groups : object, default=None
+            Ignored, present for scikit-learn's splitter interface.
+
+        Yields
+        ------
+        train : ndarray
+            Indices of the training fold, ascending: all unlabelled samples and the labelled ones of the other folds.
+        test : ndarray
+            Indices of the test fold, ascending, all labelled.
+
+        Raises
+        ------
+        ValueError
+            If nothing is labelled, or if every class has fewer labelled samples than `n_splits`.
+        """
+        check_consistent_length(X, y)
+        classes, codes = encode_labels(y, self.missing_label)
+        labeled = np.flatnonzero(codes >= 0)
+        _check_any_labeled(labeled, "y", self.missing_label)
+        largest = np.bincount(codes[labeled]).max()
+        if largest < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} needs a class with at least as many labelled samples, but the largest of "
+                f"the {len(classes)} classes has {largest}: lower n_splits or label more samples."
+            )
+        for _, test in super().split(labeled, codes[labeled], groups):
+            train = np.ones(len(codes), dtype=bool)
+            train[labeled[test]] = False
+            yield np.flatnonzero(train), labeled[test]
+
+
+def label_efficiency_curve(
+    estimator,
+    X,
+    y,
+    budgets,
+    *,
+    strategy="query",
+    batch_size=10,
+    candidates=None,
+    X_test=None,
+    y_test=None,
+    metric=accuracy_score,
+    missing_label="auto",
+    random_state=None,
+    verbose=0,
+):
+    """Score an active learner after each of several numbers of labels.
+
+    A clone of the estimator is fitted without labels. Then labels are asked for in batches, looked up in `y` and
+    taught, and at each budget the labelling of all samples is scored.
+
+    Parameters
+    ----------
+    estimator : estimator with `query` and `teach`
+        The active learner, or a :class:`~sklearn.pipeline.Pipeline` whose last step is one.
+    X : array-like of shape (n_samples, n_features)
+        All samples, those of unknown truth included.
+    y : array-like of shape (n_samples,)
+        The true labels, missing where there is none. The learner sees those it asked for and no others.
+    budgets : array-like of int of shape (n_budgets,)
+        Numbers of labels at which to score, increasing.
+    strategy : {"query", "random"}, default="query"
+        Whether the learner's own queries or random draws are labelled.
+    batch_size : int, default=10
+        Number of labels asked for at a time by `strategy="query"`. Batches are cut so that each budget is met exactly.
+    candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
+        The samples that may be asked for, as a mask or as indices; those of unknown truth are left out. By default
+        all samples of known truth.
+    X_test : array-like of shape (n_test_samples, n_features), default=None
+        Held-out samples, on which `predict` is scored. By default the `transduction_` of `X` is scored on all
+        samples of known truth, the queried ones among them.
+    y_test : array-like of shape (n_test_samples,), default=None
+        The true labels of `X_test`; samples where they are missing are not scored.
+    metric : callable, default=accuracy_score
+        `metric(y_true, y_pred)`, a score such as :func:`~sklearn.metrics.cohen_kappa_score`.
+    missing_label : "auto", None, scalar or str, default="auto"
+        The marker of an unknown truth in `y` and `y_test`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the random draws. The estimator keeps its own.
+    verbose : int, default=0
+        If positive, print a line for each budget.
+
+    Returns
+    -------
+    result : :class:`~sklearn.utils.Bunch`
+        - `budgets` : ndarray of shape (n_budgets,), the numbers of labels
+        - `scores` : ndarray of shape (n_budgets,), the score at each
+        - `queries` : ndarray of shape (budgets[-1],), the indices into `X` in the order of asking
+        - `estimator` : the fitted clone, with all these labels
+
+    Raises
+    ------
+    TypeError
+        If the estimator (or the last step of the Pipeline) has no `query` or no `teach`.
+    ValueError
+        If no truth is known, if the budgets do not increase, start below 1 or exceed the number of candidates, or if
+        only one of `X_test` and `y_test` is given.
+    IndexError
+        If `candidates` holds an index outside `X`.
+
+    See Also
+    --------
+    sklearn_geoal.plot.LabelEfficiencyDisplay : Draws such curves.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_geoal import LANDClassifier
+    >>> from sklearn_geoal.model_selection import label_efficiency_curve
+    >>> X, y = make_blobs(300, random_state=0, cluster_std=0.5)
+    >>> curve = label_efficiency_curve(LANDClassifier(), X, y, budgets=[3, 10])
+    >>> curve.scores.shape, curve.queries.shape
+    ((2,), (10,))
+    """
+    check_choice("strategy", strategy, ("query", "random"))
+    check_scalar(batch_size, "batch_size", (int, np.integer), min_val=1)
+    check_consistent_length(X, y)
+    classes, codes = encode_labels(y, missing_label)
+    known = np.flatnonzero(codes >= 0)
+    _check_any_labeled(known, "y", missing_label)
+    candidates = _check_candidates(candidates, codes)
+    budgets = _check_budgets(budgets, len(candidates))
+    if (X_test is None) != (y_test is None):
+        raise ValueError("X_test and y_test belong together: got one of them only.")
+    if X_test is not None:
+        check_consistent_length(X_test, y_test)
+        test_classes, test_codes = encode_labels(y_test, missing_label)
+        test_known = np.flatnonzero(test_codes >= 0)
+        _check_any_labeled(test_known, "y_test", missing_label)
+
+    estimator = clone(estimator)
+    learner = _last_step(estimator)
+    for verb in ("query", "teach"):
+        if not hasattr(learner, verb):
+            raise TypeError(
+                f"{type(learner).__name__} has no method {verb!r}: an active learner needs query and teach."
+            )
+    estimator.fit(X)
+
+    draws = check_random_state(random_state).permutation(candidates)
+    queries = np.empty(0, dtype=np.int64)
+    scores = np.empty(len(budgets))
+    for i, budget in enumerate(budgets.tolist()):
+        while len(queries) < budget:
+            if strategy == "query":
+                batch = np.asarray(learner.query(min(batch_size, budget - len(queries)), candidates=candidates))
+            else:
+                # draws do not depend on what was taught: one batch up to the budget is the same and saves relabelling
+                batch = draws[len(queries) : budget]
+            learner.teach(batch, classes[codes[batch]])
+            queries = np.concatenate([queries, batch])
+        if X_test is None:
+            scores[i] = metric(classes[codes[known]], learner.transduction_[known])
+        else:
+            predicted = np.asarray(estimator.predict(X_test))
+            scores[i] = metric(test_classes[test_codes[test_known]], predicted[test_known])
+        if verbose:
+            print(f"[label_efficiency_curve] {budget} labels, score {scores[i]:.4f}")
+    return Bunch(budgets=budgets, scores=scores, queries=queries, estimator=estimator)
+
+
+def _last_step(estimator):
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    return estimator
+
+
+def _check_any_labeled(labeled, name, missing_label):
+    if not len(labeled):
+        raise ValueError(
+            f"{name} holds no known label (missing_label={missing_label!r}): at least one sample must be labelled."
+        )
+
+
+def _check_candidates(candidates, codes):
+    """Distinct indices of the samples that may be asked for and whose truth is known, ascending."""
+    known = codes >= 0
+    if candidates is None:
+        return np.flatnonzero(known)
+    candidates = np.asarray(candidates)
+    if candidates.dtype == bool and candidates.shape != codes.shape:
+        raise ValueError(f"candidates is a mask of shape {candidates.shape}, but X has {len(codes)} samples.")
+    if candidates.dtype == bool:
+        return np.flatnonzero(candidates & known)
+    if candidates.ndim != 1 or candidates.dtype.kind not in "iu":
+        raise ValueError(
+            "candidates must be a boolean mask or a one-dimensional array of integer indices; "
+            f"got an array of shape {candidates.shape} and type {candidates.dtype}."
+        )
+    if len(candidates) and not 0 <= candidates.min() <= candidates.max() < len(codes):
+        raise IndexError(
+            f"candidates must be indices from 0 to {len(codes) - 1}; "
+            f"got some from {candidates.min()} to {candidates.max()}."
+        )
+    mask = np.zeros(len(codes), dtype=bool)
+    mask[candidates] = True
+    return np.flatnonzero(mask & known)
+
+
+def _check_budgets(budgets, n_candidates):
+    budgets = np.asarray(budgets)
+    counts = budgets.ndim == 1 and len(budgets) > 0 and budgets.dtype.kind in "iu"
+    if not counts or budgets[0] < 1 or (budgets[1:] <= budgets[:-1]).any():
+        raise ValueError(f"budgets must be a list of increasing positive integers; got {budgets.tolist()!r}.")
+    if budgets[-1] > n_candidates:
+        raise ValueError(
+            f"The largest budget is {budgets[-1]}, but only {n_candidates} samples can be asked for: "
+            "lower it or give more candidates."
+        )
+    return budgets

@@ -1,0 +1,256 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
+
+from sklearn_geoal._validation import encode_labels
+from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
+
+
+class NearestNeighborLearner(ClassifierMixin, BaseEstimator):
+    """Asks for the candidate farthest from what is labelled, labels by the nearest labelled sample."""
+
+    def __init__(self, n_neighbors=1):
+        self.n_neighbors = n_neighbors
+
+    def fit(self, X, y=None):
+        self.X_ = np.asarray(X)
+        self.y_ = {}
+        self.batches_ = []
+        if y is not None:
+            classes, codes = encode_labels(y)
+            self.teach(np.flatnonzero(codes >= 0), classes[codes[codes >= 0]])
+        return self
+
+    def query(self, n_queries=1, candidates=None):
+        self.batches_.append(n_queries)
+        near = [*self.y_] or [0]
+        picks = []
+        for _ in range(n_queries):
+            free = np.setdiff1d(candidates, [*self.y_, *picks])
+            away = np.linalg.norm(self.X_[free][:, None] - self.X_[near], axis=2).min(axis=1)
+            picks.append(free[away.argmax()])
+            near = [*near, picks[-1]]
+        return np.array(picks)
+
+    def teach(self, indices, labels):
+        self.y_.update(zip(indices.tolist(), labels.tolist(), strict=True))
+        self.classes_ = np.unique([*self.y_.values()])
+        self.transduction_ = self.predict(self.X_)
+        return self
+
+    def predict(self, X):
+        known = KNeighborsClassifier(min(self.n_neighbors, len(self.y_)))
+        return known.fit(self.X_[[*self.y_]], [*self.y_.values()]).predict(np.asarray(X))
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    X, y = make_blobs(150, centers=3, cluster_std=0.7, random_state=0)
+    return X, y, np.random.default_rng(0).random(150) < 0.6
+
+
+def with_missing(y, missing, marker):
+    names = np.array([f"class {label}" for label in y], dtype=object)
+    if marker == "-1":
+        return np.where(missing, -1, y)
+    if marker == "nan":
+        return np.where(missing, np.nan, y)
+    if marker == "None":
+        return np.where(missing, None, names)
+    if marker == "pandas integers":
+        return pd.Series(pd.array(y, dtype="Int64")).mask(missing)
+    return pd.Series(names.tolist()).mask(missing)
+
+
+MARKERS = ["-1", "nan", "None", "pandas integers", "pandas strings"]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_folds_partition_the_labeled_and_train_on_all_unlabeled(blobs, marker, shuffle):
+    X, y, missing = blobs
+    cv = LabeledStratifiedKFold(4, shuffle=shuffle, random_state=0 if shuffle else None)
+    folds = list(cv.split(X, with_missing(y, missing, marker)))
+    assert len(folds) == cv.get_n_splits() == 4
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), np.flatnonzero(~missing))
+    for train, test in folds:
+        np.testing.assert_array_equal(np.sort(np.concatenate([train, test])), np.arange(len(X)))
+        counts = np.bincount(y[~missing]) / 4
+        assert (np.abs(np.bincount(y[test]) - counts) <= 1).all()
+
+
+def test_a_fully_labeled_target_is_split_as_scikit_learn_splits_it(blobs):
+    X, y, _ = blobs
+    for seed in (None, 3):
+        params = {"n_splits": 3, "shuffle": seed is not None, "random_state": seed}
+        ours, theirs = LabeledStratifiedKFold(**params).split(X, y), StratifiedKFold(**params).split(X, y)
+        for (train, test), (expected_train, expected_test) in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(train, expected_train)
+            np.testing.assert_array_equal(test, expected_test)
+
+
+def test_an_explicit_marker_is_taken_at_its_word():
+    y = np.array(["?", "a", "a", "?", "b", "b"])
+    folds = list(LabeledStratifiedKFold(2, missing_label="?").split(np.zeros((6, 1)), y))
+    assert [test.tolist() for _, test in folds] == [[1, 4], [2, 5]]
+    assert "missing_label='?'" in repr(LabeledStratifiedKFold(2, missing_label="?"))
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_grid_search_over_a_pipeline(blobs, marker):
+    X, y, missing = blobs
+    pipeline = make_pipeline(StandardScaler(), NearestNeighborLearner())
+    search = GridSearchCV(
+        pipeline,
+        {"nearestneighborlearner__n_neighbors": [1, 3]},
+        cv=LabeledStratifiedKFold(3),
+        scoring="balanced_accuracy",
+        error_score="raise",
+    )
+    search.fit(X, with_missing(y, missing, marker))
+    assert search.best_score_ > 0.9
+    assert clone(search).cv.n_splits == 3
+
+
+@pytest.mark.parametrize("estimator", [LabelSpreading(), SelfTrainingClassifier(LogisticRegression())])
+def test_semi_supervised_estimators_of_scikit_learn(blobs, estimator):
+    X, y, missing = blobs
+    scores = cross_val_score(estimator, X, with_missing(y, missing, "-1"), cv=LabeledStratifiedKFold(3))
+    assert scores.min() > 0.9
+
+
+def test_splitter_errors():
+    X = np.zeros((6, 1))
+    with pytest.raises(ValueError, match=r"n_splits=3 .* 2 classes has 2"):
+        next(LabeledStratifiedKFold(3).split(X, [0, 0, 1, 1, -1, -1]))
+    with pytest.raises(ValueError, match="no known label"):
+        next(LabeledStratifiedKFold(2).split(X, np.full(6, np.nan)))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        next(LabeledStratifiedKFold(2).split(X, [0, 0, 1, 1]))
+    with pytest.raises(ValueError, match="n_splits=1"):
+        LabeledStratifiedKFold(1)
+    with pytest.warns(UserWarning, match="least populated class"):
+        next(LabeledStratifiedKFold(2).split(X, [0, 0, 0, 1, -1, -1]))
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("strategy", ["query", "random"])
+def test_curve_asks_only_where_the_truth_is_known(blobs, marker, strategy):
+    X, y, missing = blobs
+    target = with_missing(y, missing, marker)
+    curve = label_efficiency_curve(NearestNeighborLearner(), X, target, [3, 8, 20], strategy=strategy, random_state=0)
+    np.testing.assert_array_equal(curve.budgets, [3, 8, 20])
+    assert len(np.unique(curve.queries)) == len(curve.queries) == 20
+    assert not missing[curve.queries].any()
+    taught = np.asarray(target)[curve.queries]
+    assert [curve.estimator.y_[i] for i in curve.queries] == taught.tolist()
+    known = np.asarray(target)[~missing]
+    assert curve.scores[-1] == pytest.approx(np.mean(curve.estimator.transduction_[~missing] == known))
+    assert curve.scores[-1] > 0.9
+
+
+def test_batches_are_cut_at_the_budgets(blobs):
+    X, y, _ = blobs
+    curve = label_efficiency_curve(NearestNeighborLearner(), X, y, [3, 8, 20], batch_size=7)
+    assert curve.estimator.batches_ == [3, 5, 7, 5]
+
+
+def test_a_longer_curve_continues_a_shorter_one(blobs):
+    X, y, _ = blobs
+    for strategy in ("query", "random"):
+        params = {"strategy": strategy, "batch_size": 5, "random_state": 1}
+        short = label_efficiency_curve(NearestNeighborLearner(), X, y, [5, 10], **params)
+        long = label_efficiency_curve(NearestNeighborLearner(), X, y, [5, 10, 30], **params)
+        np.testing.assert_array_equal(short.queries, long.queries[:10])
+        np.testing.assert_array_equal(short.scores, long.scores[:2])
+
+
+def test_asking_for_everything_scores_one(blobs):
+    X, y, missing = blobs
+    target = with_missing(y, missing, "-1")
+    n_known = np.sum(~missing)
+    curve = label_efficiency_curve(NearestNeighborLearner(), X, target, [n_known], batch_size=1000)
+    assert curve.scores.tolist() == [1.0]
+
+
+def test_a_pipeline_equals_its_last_step_on_transformed_samples(blobs):
+    X, y, _ = blobs
+    pipeline = make_pipeline(make_pipeline(StandardScaler()), NearestNeighborLearner())
+    whole = label_efficiency_curve(pipeline, X, y, [4, 9], X_test=X[::2], y_test=y[::2])
+    scaled = StandardScaler().fit_transform(X)
+    step = label_efficiency_curve(NearestNeighborLearner(), scaled, y, [4, 9], X_test=scaled[::2], y_test=y[::2])
+    np.testing.assert_array_equal(whole.queries, step.queries)
+    np.testing.assert_array_equal(whole.scores, step.scores)
+    assert not hasattr(pipeline[-1], "X_")
+
+
+def test_held_out_samples_are_scored_where_their_truth_is_known(blobs):
+    X, y, missing = blobs
+    y_test = with_missing(y, missing, "nan")
+    some = label_efficiency_curve(NearestNeighborLearner(), X, y, [5], X_test=X, y_test=y_test)
+    known = label_efficiency_curve(NearestNeighborLearner(), X, y, [5], X_test=X[~missing], y_test=y[~missing])
+    assert some.scores == known.scores
+
+
+def test_metric(blobs):
+    X, y, _ = blobs
+    curve = label_efficiency_curve(NearestNeighborLearner(), X, y, [2], metric=balanced_accuracy_score)
+    assert curve.scores[0] == balanced_accuracy_score(y, curve.estimator.transduction_)
+
+
+@pytest.mark.parametrize("strategy", ["query", "random"])
+def test_candidates_as_mask_and_as_indices(blobs, strategy):
+    X, y, missing = blobs
+    target, mask = with_missing(y, missing, "-1"), X[:, 0] > np.median(X[:, 0])
+    curves = [
+        label_efficiency_curve(
+            NearestNeighborLearner(), X, target, [9], strategy=strategy, candidates=candidates, random_state=0
+        )
+        for candidates in (mask, np.flatnonzero(mask), np.repeat(np.flatnonzero(mask)[::-1], 2).tolist())
+    ]
+    for curve in curves:
+        assert (mask & ~missing)[curve.queries].all()
+        np.testing.assert_array_equal(curve.queries, curves[0].queries)
+
+
+def test_verbose_prints_a_line_for_each_budget(blobs, capsys):
+    X, y, _ = blobs
+    label_efficiency_curve(NearestNeighborLearner(), X, y, [5, 10], verbose=1)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["5", "10"]
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"strategy": "best"}, ValueError, "strategy must be one of"),
+        ({"batch_size": 0}, ValueError, "batch_size"),
+        ({"budgets": [10, 5]}, ValueError, "increasing positive"),
+        ({"budgets": np.array([10, 5], dtype=np.uint8)}, ValueError, "increasing positive"),
+        ({"budgets": [0, 5]}, ValueError, "increasing positive"),
+        ({"budgets": [2.5]}, ValueError, "increasing positive"),
+        ({"budgets": []}, ValueError, "increasing positive"),
+        ({"budgets": 10}, ValueError, "increasing positive"),
+        ({"budgets": [10, 1000]}, ValueError, "1000, but only 150 samples"),
+        ({"candidates": [0, 1]}, ValueError, "only 2 samples"),
+        ({"candidates": [0, 150]}, IndexError, "0 to 149"),
+        ({"candidates": np.ones(3, dtype=bool)}, ValueError, "mask of shape"),
+        ({"candidates": [0.5]}, ValueError, "boolean mask or a one-dimensional"),
+        ({"y": np.full(150, np.nan)}, ValueError, "y holds no known label"),
+        ({"X_test": np.zeros((3, 2))}, ValueError, "belong together"),
+        ({"X_test": np.zeros((2, 2)), "y_test": [-1, -1], "missing_label": -1}, ValueError, "y_test holds no known"),
+        ({"estimator": LogisticRegression()}, TypeError, "LogisticRegression has no method 'query'"),
+    ],
+)
+def test_curve_errors(blobs, change, error, message):
+    X, y, _ = blobs
+    with pytest.raises(error, match=message):
+        label_efficiency_curve(**{"estimator": NearestNeighborLearner(), "X": X, "y": y, "budgets": [5], **change})

@@ -1,0 +1,290 @@
+import itertools
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.utils import Bunch
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgb
+
+from sklearn_geoal import plot
+from sklearn_geoal.plot import ClassificationMapDisplay, LabelEfficiencyDisplay, LatentDisplay
+
+SHAPE = (6, 9)
+RNG = np.random.default_rng(0)
+Y_TRUE = RNG.integers(0, 4, 54)
+Y_PRED = np.where(RNG.random(54) < 0.3, RNG.integers(0, 4, 54), Y_TRUE)
+SCENE = RNG.normal(size=(54, 7)) + 3 * Y_TRUE[:, None]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def image(ax):
+    return np.asarray(ax.get_images()[0].get_array())
+
+
+def legend_entries(ax):
+    legend = ax.get_legend()
+    names = [text.get_text() for text in legend.get_texts()]
+    return dict(zip(names, [patch.get_facecolor()[:3] for patch in legend.get_patches()], strict=True))
+
+
+def assert_nothing_is_clipped(figure):
+    """Legends lie within the figure and titles of neighbours do not meet."""
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        box = ax.get_legend().get_window_extent() if ax.get_legend() else ax.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1
+    for left, right in itertools.pairwise(figure.axes):
+        assert left.title.get_window_extent().x1 < right.title.get_window_extent().x0
+
+
+def test_colors_differ_from_each_other_and_from_the_unlabeled():
+    table = plot._class_colors(20)
+    gaps = [np.abs(a - b).max() for a, b in itertools.combinations(np.vstack([table, [0, 0, 0], [1, 1, 1]]), 2)]
+    assert min(gaps) > 0.15
+    np.testing.assert_array_equal(plot._class_colors(5)[:5], table[:5])
+    assert len(np.unique(plot._class_colors(40), axis=0)) == 41
+
+
+def test_truth_and_prediction_share_the_colors_of_the_legend():
+    y_true = np.where(np.arange(54) % 5 == 0, -1, Y_TRUE)
+    names = ["water", "soil", "tree", "road"]
+    display = ClassificationMapDisplay.from_predictions(
+        Y_PRED, scene_shape=SHAPE, y_true=y_true, scene=SCENE, display_labels=names
+    )
+    legend = legend_entries(display.ax_[-1])
+    assert list(legend) == [*names, "unlabelled"]
+    for ax, target in zip(display.ax_[1:], (y_true, Y_PRED), strict=True):
+        expected = np.array([legend["unlabelled" if i < 0 else names[i]] for i in target])
+        np.testing.assert_array_equal(image(ax).reshape(54, 3), expected)
+    accuracy = np.mean(Y_PRED[y_true >= 0] == y_true[y_true >= 0])
+    assert [ax.get_title() for ax in display.ax_] == ["Scene", "Truth", f"Prediction, accuracy {accuracy:.3f}"]
+
+
+@pytest.mark.parametrize("kind", ["strings", "None", "nan", "series"])
+def test_label_types_give_one_picture(kind):
+    names = np.array([f"class {i}" for i in Y_TRUE], dtype=object)
+    predicted = np.array([f"class {i}" for i in Y_PRED])
+    missing = np.arange(54) % 5 == 0
+    y_true, y_pred, missing_label = {
+        "strings": (np.where(missing, "?", names).astype(str), predicted, "?"),
+        "None": (np.where(missing, None, names), predicted, "auto"),
+        "nan": (np.where(missing, np.nan, Y_TRUE), Y_PRED, "auto"),
+        "series": (pd.Series(Y_TRUE).astype("Int64").mask(missing), pd.Series(Y_PRED), "auto"),
+    }[kind]
+    display = ClassificationMapDisplay.from_predictions(
+        y_pred, scene_shape=SHAPE, y_true=y_true, missing_label=missing_label
+    )
+    expected = [str(i) if kind in ("nan", "series") else f"class {i}" for i in range(4)]
+    assert list(legend_entries(display.ax_[-1])) == [*expected, "unlabelled"]
+    np.testing.assert_array_equal(display.truth.ravel(), np.where(missing, -1, Y_TRUE))
+    np.testing.assert_array_equal(display.prediction.ravel(), Y_PRED)
+
+
+def test_labels_keep_the_color_of_a_class_that_stays_away():
+    some = ClassificationMapDisplay.from_predictions(np.full(54, 2), scene_shape=SHAPE, labels=[0, 1, 2, 3])
+    every = ClassificationMapDisplay.from_predictions(Y_PRED, scene_shape=SHAPE)
+    np.testing.assert_array_equal(image(some.ax_[0])[0, 0], image(every.ax_[0]).reshape(54, 3)[Y_PRED == 2][0])
+
+
+def test_from_estimator_draws_its_predictions():
+    model = GaussianNB().fit(SCENE, Y_TRUE)
+    display = ClassificationMapDisplay.from_estimator(model, SCENE, scene_shape=SHAPE, queries=[0, 53])
+    np.testing.assert_array_equal(display.prediction.ravel(), model.predict(SCENE))
+    assert [ax.get_title() for ax in display.ax_] == ["Scene", "Prediction"]
+    rings = display.ax_[0].collections[-1].get_offsets()
+    np.testing.assert_array_equal(rings, [[0, 0], [8, 5]])
+
+
+def test_false_color_is_robust_and_does_not_depend_on_units():
+    scene = SCENE.copy()
+    picture = plot._false_color(scene, SHAPE, None)
+    assert picture.shape == (*SHAPE, 3) and picture.min() == 0 and picture.max() == 1
+    np.testing.assert_allclose(plot._false_color(1e-6 * scene + 5, SHAPE, None), picture, atol=1e-6)
+    np.testing.assert_allclose(plot._false_color(scene.reshape(*SHAPE, 7), SHAPE, None), picture)
+    scene[3, 2], scene[7] = np.inf, np.nan
+    masked = plot._false_color(scene, SHAPE, None).reshape(54, 3)
+    assert (masked[[3, 7]] == 1).all() and np.isfinite(masked).all()
+    bands = plot._false_color(SCENE, SHAPE, (6, 0, 2))
+    np.testing.assert_array_equal(bands, plot._false_color(SCENE[:, [6, 0, 2]], SHAPE, None))
+    grey = plot._false_color(SCENE[:, :1], SHAPE, None)
+    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
+    assert np.isfinite(plot._false_color(np.ones((54, 7)), SHAPE, None)).all()
+    assert (plot._false_color(np.full((54, 7), np.nan), SHAPE, None) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "shape, n_classes", [((30, 30), 6), ((10, 60), 20), ((60, 12), 20), ((20, 20), 30), ((1, 1), 1)]
+)
+def test_map_layout(shape, n_classes):
+    n_pixels = shape[0] * shape[1]
+    y = np.arange(n_pixels) % n_classes
+    display = ClassificationMapDisplay.from_predictions(
+        y,
+        scene_shape=shape,
+        y_true=y,
+        scene=RNG.normal(size=(n_pixels, 5)),
+        queries=[0],
+        display_labels=[f"Broccoli green weeds {i}" for i in range(min(n_classes, n_pixels))],
+    )
+    assert_nothing_is_clipped(display.figure_)
+
+
+def test_maps_draw_on_given_axes():
+    figure, axes = plt.subplots(1, 2)
+    display = ClassificationMapDisplay.from_predictions(Y_PRED, scene_shape=SHAPE, y_true=Y_TRUE, ax=axes)
+    assert display.figure_ is figure and display.plot(ax=list(axes)) is display
+    assert plt.get_fignums() == [figure.number]
+    with pytest.raises(ValueError, match="1 Axes for 2 panels"):
+        display.plot(ax=axes[0])
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"scene_shape": (6, 8)}, ValueError, "y_pred has 54 rows"),
+        ({"scene_shape": 54}, ValueError, "two positive integers"),
+        ({"scene_shape": (0, 54)}, ValueError, "two positive integers"),
+        ({"y_true": Y_TRUE[:5]}, ValueError, "y_true has 5 rows"),
+        ({"y_true": np.full(54, "a")}, ValueError, "labels of one type"),
+        ({"scene": SCENE[:5]}, ValueError, "scene has 5 rows"),
+        ({"scene": SCENE, "bands": (0, 1, 7)}, ValueError, "three of the 7 bands"),
+        ({"scene": SCENE, "bands": (0, 1)}, ValueError, "three of the 7 bands"),
+        ({"labels": [0, 1]}, ValueError, r"labels lacks \[2, 3\]"),
+        ({"display_labels": ["a"]}, ValueError, "1 names for 4 classes"),
+        ({"queries": np.ones(54, dtype=bool)}, ValueError, "integer pixel indices"),
+        ({"queries": [54]}, IndexError, "0 to 53"),
+        ({"queries": [-1]}, IndexError, "0 to 53"),
+    ],
+)
+def test_map_errors(change, error, message):
+    with pytest.raises(error, match=message):
+        ClassificationMapDisplay.from_predictions(**{"y_pred": Y_PRED, "scene_shape": SHAPE, **change})
+    assert not plt.get_fignums()
+
+
+def test_curves_are_means_with_bands_from_worst_to_best():
+    runs = [Bunch(budgets=np.array([10, 100]), scores=np.array(scores)) for scores in ([0.5, 0.9], [0.7, 0.8])]
+    display = LabelEfficiencyDisplay.from_curves({"query": runs, "random": runs[0]})
+    ax = display.ax_
+    np.testing.assert_allclose(display.lines_["query"].get_ydata(), [0.6, 0.85])
+    np.testing.assert_allclose(display.lines_["random"].get_ydata(), [0.5, 0.9])
+    assert len(ax.collections) == 1
+    edges = ax.collections[0].get_paths()[0].vertices
+    for corner in ([10, 0.5], [10, 0.7], [100, 0.8], [100, 0.9]):
+        assert np.isclose(edges, corner).all(axis=1).any()
+    assert ax.get_xscale() == "log" and list(legend.get_text() for legend in ax.get_legend().get_texts()) == [
+        "query",
+        "random",
+    ]
+    assert to_rgb(display.lines_["query"].get_color()) != to_rgb(display.lines_["random"].get_color())
+    assert_nothing_is_clipped(display.figure_)
+    assert display.plot(xscale="linear").ax_.get_xscale() == "linear"
+
+
+class RandomStateLearner(KNeighborsClassifier):
+    """A minimal learner that asks at random with its own seed."""
+
+    def __init__(self, n_neighbors=1, random_state=None):
+        super().__init__(n_neighbors=n_neighbors)
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        self.all_, self.known_ = X, {}
+        self.rng_ = np.random.default_rng(self.random_state)
+        return self
+
+    def query(self, n_queries=1, candidates=None):
+        return self.rng_.permutation(np.setdiff1d(candidates, [*self.known_]))[:n_queries]
+
+    def teach(self, indices, labels):
+        self.known_.update(zip(indices, labels, strict=True))
+        super().fit(self.all_[[*self.known_]], [*self.known_.values()])
+        self.transduction_ = self.predict(self.all_)
+        return self
+
+
+def test_runs_have_seeds_of_their_own_and_repeat():
+    def curves(seed):
+        learner = RandomStateLearner(random_state=0)
+        display = LabelEfficiencyDisplay.from_estimator(learner, SCENE, Y_TRUE, [2, 9], n_runs=3, random_state=seed)
+        assert learner.random_state == 0
+        return display.curves
+
+    first, again, other = curves(0), curves(0), curves(1)
+    for name in ("query", "random"):
+        np.testing.assert_array_equal(first[name][1], again[name][1])
+        assert first[name][1].shape == (3, 2)
+        assert not np.array_equal(first[name][1], other[name][1])
+        assert len(np.unique(first[name][1][:, 0])) > 1
+
+
+def test_curve_errors():
+    with pytest.raises(ValueError, match=r"shape \(2,\) and scores of shape \(3,\)"):
+        LabelEfficiencyDisplay({"a": ([1, 2], [1, 2, 3])}).plot()
+    with pytest.raises(ValueError, match="curves is empty"):
+        LabelEfficiencyDisplay({}).plot()
+    with pytest.raises(ValueError, match="same budgets"):
+        LabelEfficiencyDisplay.from_curves({"a": [Bunch(budgets=[b], scores=[1.0]) for b in (1, 2)]})
+    with pytest.raises(ValueError, match="one or more"):
+        LabelEfficiencyDisplay.from_curves({"a": []})
+    with pytest.raises(ValueError, match="xscale must be one of"):
+        LabelEfficiencyDisplay({"a": ([1], [1])}).plot(xscale="symlog")
+    assert not plt.get_fignums()
+
+
+def test_two_latent_dimensions_are_drawn_as_they_are():
+    display = LatentDisplay.from_latents(SCENE[:, :2], Y_TRUE)
+    order = np.lexsort(display.points.T)
+    expected = np.lexsort(SCENE[:, :2].T)
+    np.testing.assert_array_equal(display.points[order], SCENE[expected, :2])
+    np.testing.assert_array_equal(display.codes[order], Y_TRUE[expected])
+    assert display.ax_.get_xlabel() == "Latent dimension 1"
+
+
+def test_more_latent_dimensions_are_drawn_by_principal_components():
+    display = LatentDisplay.from_estimator(PCA(5).fit(SCENE), SCENE, Y_TRUE)
+    expected = PCA(2).fit_transform(SCENE)
+    np.testing.assert_allclose(np.sort(np.abs(display.points), axis=0), np.sort(np.abs(expected), axis=0), rtol=1e-6)
+    assert display.ax_.get_xlabel().startswith("Principal component 1 (")
+
+
+def test_labeled_points_are_kept_when_points_are_left_out():
+    y = np.where(np.arange(54) % 9 == 0, Y_TRUE, -1)
+    display = LatentDisplay.from_latents(SCENE, y, max_points=20)
+    assert len(display.points) == 20 and (display.codes >= 0).sum() == 6
+    unlabeled, labeled = display.ax_.collections
+    assert len(unlabeled.get_offsets()) == 14 and unlabeled.get_sizes()[0] < labeled.get_sizes()[0]
+    assert "unlabelled" in legend_entries(display.ax_)
+    assert_nothing_is_clipped(display.figure_)
+
+
+def test_latents_without_labels_have_no_legend():
+    display = LatentDisplay.from_latents(pd.DataFrame(SCENE))
+    assert display.ax_.get_legend() is None
+    assert len(display.ax_.collections[0].get_offsets()) == 54
+
+
+def test_latent_errors():
+    for latents, y, message in (
+        (SCENE[:, :1], None, "at least two"),
+        (np.full((3, 2), np.nan), None, "contains NaN"),
+        (SCENE, Y_TRUE[:5], "inconsistent numbers of samples"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            LatentDisplay.from_latents(latents, y)
+    with pytest.raises(ValueError, match="max_points"):
+        LatentDisplay.from_latents(SCENE, max_points=0)
+    assert not plt.get_fignums()

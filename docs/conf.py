@@ -1,0 +1,43 @@
+"""Sphinx configuration: guide, API reference from the docstrings, gallery."""
+
+import re
+
+import sklearn_geoal
+
+project = "sklearn_geoal"
+author = "The sklearn_geoal developers"
+copyright = f"2026, {author}"
+version = release = sklearn_geoal.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "auto_examples/README.rst"]
+html_theme = "furo"
+html_title = f"{project} {version}"
+
+autosummary_ignore_module_all = False  # a module's page lists its __all__
+numpydoc_show_class_members = False  # the class template lists them
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "auto_examples",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklearn_geoal",),
+    "show_memory": False,
+    "write_computation_times": False,
+}
+
+
+def skip_metadata_routing(app, what, name, obj, skip, options):
+    """Leave out the set_*_request methods that scikit-learn generates: their text links into its own manual."""
+    return skip or re.fullmatch(r"set_\w+_request", name) is not None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_metadata_routing)

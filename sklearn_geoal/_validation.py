@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from numbers import Integral, Number
 
 import numpy as np
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
@@ -86,9 +87,12 @@ def labeled_mask(y, missing_label="auto"):
         labeled = _auto_labeled(y)
     elif missing_label is None or _is_nan(missing_label):
         labeled = ~_is_missing(y)
+    elif y.dtype.kind in "iuf":
+        labeled = y != missing_label if isinstance(missing_label, Number) else np.ones(len(y), dtype=bool)
     else:
-        # object comparison: a string marker never equals a number, and numpy must not try to convert it
-        labeled = np.array([not _equals(value, missing_label) for value in y], dtype=bool)
+        # value by value: numpy would convert a number to a string before it compares the two
+        marker = np.asarray(missing_label).item()
+        labeled = np.array([type(value) is not type(marker) or value != marker for value in y.tolist()], dtype=bool)
     _check_known_labels(y[labeled])
     return y, labeled
 
@@ -132,11 +136,9 @@ def _as_label_array(y):
 
 def _auto_labeled(y):
     missing = _is_missing(y)
-    if missing.any() or y.dtype.kind not in "iufO":
+    if missing.any() or not _is_integer_valued(y) or not (y == -1).any():
         return ~missing
-    if not all(_is_integral(value) for value in np.unique(y.astype(str)) if value) or not (y == -1).any():
-        return ~missing
-    if set(np.unique(y).tolist()) == {-1, 1}:
+    if set(y.tolist()) == {-1, 1}:
         warnings.warn(
             "y holds exactly the values -1 and 1: both are taken as classes. "
             "If -1 marks missing labels, say so with missing_label=-1.",
@@ -162,15 +164,12 @@ def _is_nan(value):
     return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
-def _equals(value, marker):
-    return isinstance(value, str) == isinstance(marker, str) and value == marker
-
-
-def _is_integral(text):
-    try:
-        return float(text).is_integer()
-    except ValueError:
-        return False
+def _is_integer_valued(y):
+    if y.dtype.kind == "f":
+        return np.isfinite(y).all() and (y == np.floor(y)).all()
+    if y.dtype.kind == "O":
+        return all(isinstance(value, Integral) for value in y)
+    return y.dtype.kind in "iu"
 
 
 def _check_known_labels(y):

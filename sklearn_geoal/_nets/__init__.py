@@ -1,0 +1,47 @@
+"""Networks and their losses in plain torch, shared by the estimators."""
+
+import inspect
+import numbers
+from functools import partial
+
+from torch import nn
+
+
+def resolve_body(name, body, dense, conv, *, hidden_units, image_shape):
+    """What makes an encoder or decoder: the user's own class, or ``dense`` or ``conv`` with their hidden units.
+
+    Parameters
+    ----------
+    name : str
+        Name of the parameter, for the error messages.
+    body : {"auto", "dense", "conv"} or nn.Module class
+        What the user gave. "auto" is convolutional if there is an image shape.
+    dense, conv : nn.Module class
+        The classes for "dense" and "conv".
+    hidden_units : "auto" or tuple of int
+        Sizes of the hidden layers, "auto" for the defaults of the class.
+    image_shape : tuple of int or None
+        (channels, height, width) if the rows are images.
+
+    Raises
+    ------
+    ValueError
+        If ``body`` or ``hidden_units`` is invalid, or "conv" meets rows that are no images.
+    """
+    if inspect.isclass(body) and issubclass(body, nn.Module):
+        return body
+    if not isinstance(body, str) or body not in ("auto", "dense", "conv"):
+        raise ValueError(f'{name} must be "auto", "dense", "conv" or a subclass of nn.Module; got {body!r}.')
+    if body == "conv" and image_shape is None:
+        raise ValueError(
+            f'{name}="conv" needs images, but X has rows of features: give image_shape, '
+            "or X of shape (n_samples, channels, height, width)."
+        )
+    chosen = dense if body == "dense" or image_shape is None else conv
+    if isinstance(hidden_units, str) and hidden_units == "auto":
+        return chosen
+    if not isinstance(hidden_units, (tuple, list)) or not all(
+        isinstance(units, numbers.Integral) and units > 0 for units in hidden_units
+    ):
+        raise ValueError(f'hidden_units must be "auto" or a tuple of positive integers; got {hidden_units!r}.')
+    return partial(chosen, hidden_units=tuple(hidden_units))

@@ -1,0 +1,67 @@
+"""Encoders and decoders of strided convolutions, for images of any height and width."""
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+
+class ConvEncoder(nn.Module):
+    """3 x 3 convolutions of stride 2, each halving the image, then a linear layer.
+
+    (n, channels, height, width) -> (n, n_outputs)
+    """
+
+    def __init__(self, input_shape, n_outputs, hidden_units=(32, 64, 128)):
+        super().__init__()
+        channels = (input_shape[0], *hidden_units)
+        layers = [
+            layer
+            for n_in, n_out in pairwise(channels)
+            for layer in (nn.Conv2d(n_in, n_out, kernel_size=3, stride=2, padding=1), nn.ReLU())
+        ]
+        height, width = halved_sizes(*input_shape[1:], len(hidden_units))[-1]
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Linear(channels[-1] * height * width, n_outputs)
+        self.to(memory_format=torch.channels_last)  # a third less time on the CPU
+
+    def forward(self, x):
+        x = self.layers(x.contiguous(memory_format=torch.channels_last))  # (n, hidden_units[-1], h, w)
+        return self.head(x.flatten(1))
+
+
+class ConvDecoder(nn.Module):
+    """The mirror image of ConvEncoder, through transposed convolutions.
+
+    (n, n_inputs) -> (n, channels, height, width)
+    """
+
+    def __init__(self, n_inputs, output_shape, hidden_units=(32, 64, 128)):
+        super().__init__()
+        channels = (output_shape[0], *hidden_units)
+        sizes = halved_sizes(*output_shape[1:], len(hidden_units))
+        self.smallest = (channels[-1], *sizes[-1])
+        layers = []
+        for i in reversed(range(len(hidden_units))):
+            # 3 x 3 of stride 2 takes s to 2 s - 1: an even side lacks one more
+            missing = tuple(1 - side % 2 for side in sizes[i])
+            layers += [
+                nn.ReLU(),
+                nn.ConvTranspose2d(channels[i + 1], channels[i], 3, stride=2, padding=1, output_padding=missing),
+            ]
+        self.head = nn.Linear(n_inputs, channels[-1] * sizes[-1][0] * sizes[-1][1])
+        self.layers = nn.Sequential(*layers)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, z):
+        x = self.head(z).unflatten(1, self.smallest)  # (n, hidden_units[-1], h, w)
+        return self.layers(x.contiguous(memory_format=torch.channels_last)).contiguous()
+
+
+def halved_sizes(height, width, n_times):
+    """Heights and widths after 0, 1, ..., n_times convolutions of stride 2, which round odd sides up."""
+    sizes = [(height, width)]
+    for _ in range(n_times):
+        height, width = -(-height // 2), -(-width // 2)
+        sizes.append((height, width))
+    return sizes

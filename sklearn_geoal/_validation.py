@@ -121,6 +121,77 @@ def encode_labels(y, missing_label="auto"):
     return classes, codes
 
 
+def check_candidates(candidates, allowed):
+    """Indices of the samples that may be asked for, ascending.
+
+    Parameters
+    ----------
+    candidates : None, array-like of bool of shape (n_samples,) or array-like of int
+        Mask or indices; None for all.
+    allowed : ndarray of bool of shape (n_samples,)
+        Candidates outside are left out.
+
+    Raises
+    ------
+    ValueError
+        If ``candidates`` is neither a mask of the right length nor one-dimensional and integer.
+    IndexError
+        If an index lies outside.
+    """
+    if candidates is None:
+        return np.flatnonzero(allowed)
+    candidates = np.asarray(candidates)
+    if candidates.dtype != bool:
+        chosen = check_indices("candidates", candidates, len(allowed))
+        candidates = np.zeros(len(allowed), dtype=bool)
+        candidates[chosen] = True
+    elif candidates.shape != allowed.shape:
+        raise ValueError(f"candidates is a mask of shape {candidates.shape}, but X has {len(allowed)} samples.")
+    return np.flatnonzero(candidates & allowed)
+
+
+def check_indices(name, indices, n_samples):
+    """Return ``indices`` as a one-dimensional integer array after checking that all are from 0 to n_samples - 1.
+
+    Raises
+    ------
+    ValueError
+        If they are not one-dimensional and integer.
+    IndexError
+        If one lies outside.
+    """
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and len(indices)):
+        raise ValueError(
+            f"{name} must be a one-dimensional array of integer indices; "
+            f"got an array of shape {indices.shape} and type {indices.dtype}."
+        )
+    indices = indices.astype(np.int64)
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_samples:
+        raise IndexError(
+            f"{name} must be indices from 0 to {n_samples - 1}; got some from {indices.min()} to {indices.max()}."
+        )
+    return indices
+
+
+def join_labels(known, new):
+    """Known labels followed by new ones, in the type of both; an empty ``known`` sets no type.
+
+    Raises
+    ------
+    ValueError
+        If one holds strings and the other numbers.
+    """
+    if not len(known) or not len(new):
+        return known if len(known) else new
+    if isinstance(known[0], str) != isinstance(new[0], str):
+        raise ValueError(
+            f"The labels known so far are like {known[0]!r}, the new ones like {new[0]!r}: "
+            "labels must be all strings or all numbers."
+        )
+    return np.concatenate([known, new])
+
+
 def _as_label_array(y):
     """One-dimensional numpy array; pandas' and polars' missing values become NaN or None."""
     if hasattr(y, "to_numpy"):
@@ -143,7 +214,7 @@ def _auto_labeled(y):
             "y holds exactly the values -1 and 1: both are taken as classes. "
             "If -1 marks missing labels, say so with missing_label=-1.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         return np.ones(len(y), dtype=bool)
     return y != -1

@@ -7,7 +7,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
-from ._validation import check_choice, encode_labels
+from ._validation import check_candidates, check_choice, encode_labels
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
 
@@ -191,7 +191,7 @@ def label_efficiency_curve(
     classes, codes = encode_labels(y, missing_label)
     known = np.flatnonzero(codes >= 0)
     _check_any_labeled(known, "y", missing_label)
-    candidates = _check_candidates(candidates, codes)
+    candidates = check_candidates(candidates, codes >= 0)
     budgets = _check_budgets(budgets, len(candidates))
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test belong together: got one of them only.")
@@ -243,31 +243,6 @@ def _check_any_labeled(labeled, name, missing_label):
         raise ValueError(
             f"{name} holds no known label (missing_label={missing_label!r}): at least one sample must be labelled."
         )
-
-
-def _check_candidates(candidates, codes):
-    """Distinct indices of the samples that may be asked for and whose truth is known, ascending."""
-    known = codes >= 0
-    if candidates is None:
-        return np.flatnonzero(known)
-    candidates = np.asarray(candidates)
-    if candidates.dtype == bool and candidates.shape != codes.shape:
-        raise ValueError(f"candidates is a mask of shape {candidates.shape}, but X has {len(codes)} samples.")
-    if candidates.dtype == bool:
-        return np.flatnonzero(candidates & known)
-    if candidates.ndim != 1 or candidates.dtype.kind not in "iu":
-        raise ValueError(
-            "candidates must be a boolean mask or a one-dimensional array of integer indices; "
-            f"got an array of shape {candidates.shape} and type {candidates.dtype}."
-        )
-    if len(candidates) and not 0 <= candidates.min() <= candidates.max() < len(codes):
-        raise IndexError(
-            f"candidates must be indices from 0 to {len(codes) - 1}; "
-            f"got some from {candidates.min()} to {candidates.max()}."
-        )
-    mask = np.zeros(len(codes), dtype=bool)
-    mask[candidates] = True
-    return np.flatnonzero(mask & known)
 
 
 def _check_budgets(budgets, n_candidates):

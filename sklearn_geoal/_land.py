@@ -1,0 +1,537 @@
+"""Learning by active nonlinear diffusion (LAND): ask for the labels that tell most, give the rest by diffusion."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from ._graph import (
+    density_forest,
+    diffuse_labels,
+    diffused_mass,
+    diffusion_coordinates,
+    kernel_density,
+    kernel_weights,
+    leading_eigenpairs,
+    margins,
+    nearest_neighbors,
+    neighbors_of_graph,
+    select_spread,
+    transition_matrix,
+)
+from ._validation import check_candidates, check_choice, check_indices, encode_labels, join_labels, labeled_mask
+
+# points of largest mass * rho that stand for all points when coverage is measured
+_N_MODES = 200
+
+
+def owned_mass(forest, points):
+    """Number of points whose first ancestor among ``points``, themselves included, is each of ``points``.
+
+    The root of the forest has to be among ``points``.
+    """
+    owner = np.full(len(forest.order), -1)
+    owner[points] = np.arange(len(points))
+    return np.bincount(forest.inherit(owner), minlength=len(points)).astype(np.float64)
+
+
+def coverage_order(coordinates, sites, modes, weights, labeled, n_select, min_gain):
+    """Choose sites one after another, each time the one that brings the modes closest to a labelled point.
+
+    Greedy facility location: with d(m) the distance from mode m to the nearest labelled point or chosen site, the gain
+    of site s is sum_m w_m max(d(m) - D_t(m, s), 0), relative to sum_m w_m d(m).
+
+    Parameters
+    ----------
+    coordinates : ndarray of shape (n_samples, n_coordinates)
+    sites, modes, labeled : ndarray of int
+        The points that may be chosen, those that are to be near one, and those that are labelled already.
+    weights : ndarray of shape (n_modes,)
+    n_select : int
+        At most ``len(sites)``.
+    min_gain : float
+        Stop where the next relative gain is less.
+
+    Returns
+    -------
+    chosen : ndarray of int
+        In order of choice.
+    gains : ndarray of shape (n_sites,)
+        The relative gains at the time of the first choice.
+    """
+    distances = cdist(coordinates[sites], coordinates[modes])  # (n_sites, n_modes)
+    if len(labeled):
+        uncovered, _ = cKDTree(coordinates[labeled]).query(coordinates[modes])
+    else:
+        uncovered = np.full(len(modes), distances.max())
+    chosen, first_gains, free = [], None, np.ones(len(sites), dtype=bool)
+    while True:
+        total = weights @ uncovered
+        gains = np.maximum(uncovered - distances, 0) @ weights / (total or 1.0)
+        first_gains = gains if first_gains is None else first_gains
+        best = np.argmax(np.where(free, gains, -1))
+        if len(chosen) == n_select or gains[best] < min_gain:
+            return sites[chosen], first_gains
+        chosen.append(best)
+        free[best] = False
+        uncovered = np.minimum(uncovered, distances[best])
+
+
+class LANDClassifier(ClassifierMixin, BaseEstimator):
+    """Active and semi-supervised classifier by diffusion on a nearest-neighbour graph.
+
+    ``fit`` builds the graph of all samples, most or all of them without a label. ``query`` names the samples whose
+    labels tell most, ``teach`` takes their labels, and after each of these ``transduction_`` holds the labels of all
+    samples.
+
+    Queries first *explore*: each goes to the sample that brings the modes of the density closest, in diffusion
+    distance [1]_, to a labelled one. Once a further sample would gain little, they *refine*: they go where the labels
+    diffused over the graph are least decided, and the queries of a batch keep away from each other.
+
+    Learning by active nonlinear diffusion to the letter [1]_ [2]_ is ``LANDClassifier(kernel_scale="global",
+    propagation="forest", query_score="density", refine=False)``; what the defaults do differently, and what that
+    gains, is in the user guide.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=20
+        Number of nearest neighbours in the graph. At most ``n_samples - 1`` are used.
+    metric : {"euclidean", "precomputed"}, default="euclidean"
+        "precomputed" takes X as a sparse matrix of distances to the nearest neighbours, such as
+        :class:`~sklearn.neighbors.KNeighborsTransformer` gives.
+    kernel_scale : {"local", "global"} or float, default="local"
+        Scale of the Gaussian kernel on the edges, in units of distance: "local" adapts it to the neighbourhood of
+        both ends, "global" is the mean distance to the last neighbour, a number is taken as it is.
+    n_eigenpairs : int, default=10
+        Number of eigenpairs of the Markov operator that make the diffusion distance.
+    diffusion_time : float, default=30
+        Time t of the diffusion distance D_t, in steps of the random walk.
+    density_neighbors : int, default=50
+        Number of nearest neighbours from which the density is estimated. At most ``n_samples - 1`` are used.
+    propagation : {"diffusion", "forest"}, default="diffusion"
+        How labels reach the other samples: "diffusion" over the graph with the known labels restored at every step,
+        or "forest", each sample taking the label of its nearest sample of higher density in diffusion distance.
+    n_steps : int, default=75
+        Number of steps of the diffused labels.
+    query_score : {"auto", "coverage", "mass", "density"}, default="auto"
+        What exploring queries are ranked by: by the gain in "coverage" of the modes, by rho, the diffusion distance to
+        the nearest sample of higher density, times the "mass" of samples that would take their label from this one,
+        or times its "density". "auto" is "coverage" for ``propagation="diffusion"`` and "mass" for "forest", where a
+        label helps only below its sample.
+    refine : bool, default=True
+        Whether to turn from exploring to refining queries. Needs labels of two classes.
+    min_gain : float, default=0.06
+        Explore as long as the next sample gains at least this share of what is left: of the distances that are not
+        covered, or of the scores of the samples without a label.
+    missing_label : "auto", None, scalar or str, default="auto"
+        Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
+        -1 in an integer-valued y.
+    random_state : int, RandomState instance or None, default=None
+        Determines the start of the eigensolver and of the approximate search for neighbours (above 100 000 samples).
+    verbose : bool or int, default=0
+        Whether to print what ``fit`` is doing.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels known so far, sorted.
+    transduction_ : ndarray of shape (n_samples,)
+        Label of each sample of ``fit``; there once a label is known.
+    label_distribution_ : ndarray of shape (n_samples, n_classes), dtype float32
+        Probability of each class for each sample of ``fit``; there once a label is known.
+    query_scores_ : ndarray of shape (n_samples,)
+        What the next query ranks the samples by, higher is better: the gain or score of exploring queries, or one
+        minus the margin of the diffused labels. 0 where a sample is labelled or not considered.
+    exploring_ : bool
+        Whether the next query explores.
+    density_ : ndarray of shape (n_samples,)
+        Kernel density p.
+    diffusion_map_ : ndarray of shape (n_samples, n_eigenpairs)
+        Coordinates in which the Euclidean distance is the diffusion distance D_t.
+    eigenvalues_ : ndarray of shape (n_eigenpairs,)
+        Leading eigenvalues of the Markov operator, falling from 1.
+    n_neighbors_ : int
+        Number of nearest neighbours used.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    sklearn.semi_supervised.LabelSpreading : Label diffusion without queries.
+    sklearn_geoal.model_selection.label_efficiency_curve : Runs the loop of queries and answers on known labels.
+
+    References
+    ----------
+    .. [1] Maggioni, M. and Murphy, J. M., "Learning by active nonlinear diffusion", Foundations of Data Science 1(3),
+       2019.
+    .. [2] Nguyen, D., Tasissa, A. and Murphy, J. M., "Deep diffusion processes for active learning of hyperspectral
+       images", IGARSS, 2021, section 2.2 and algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from sklearn_geoal import LANDClassifier
+    >>> X, y = make_moons(500, noise=0.05, random_state=0)
+    >>> land = LANDClassifier(random_state=0).fit(X)
+    >>> queries = land.query(5)
+    >>> land.teach(queries, y[queries]).score(X, y)
+    1.0
+    """
+
+    def __init__(
+        self,
+        n_neighbors=20,
+        *,
+        metric="euclidean",
+        kernel_scale="local",
+        n_eigenpairs=10,
+        diffusion_time=30,
+        density_neighbors=50,
+        propagation="diffusion",
+        n_steps=75,
+        query_score="auto",
+        refine=True,
+        min_gain=0.06,
+        missing_label="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.kernel_scale = kernel_scale
+        self.n_eigenpairs = n_eigenpairs
+        self.diffusion_time = diffusion_time
+        self.density_neighbors = density_neighbors
+        self.propagation = propagation
+        self.n_steps = n_steps
+        self.query_score = query_score
+        self.refine = refine
+        self.min_gain = min_gain
+        self.missing_label = missing_label
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Build the graph of X and give every sample a label, if any is known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or sparse matrix of shape (n_samples, n_samples)
+            All samples, labelled or not, at least two; distances if ``metric="precomputed"``.
+        y : array-like of shape (n_samples,), default=None
+            Labels, those that are not known marked as ``missing_label`` says. None: no label is known.
+
+        Returns
+        -------
+        self : LANDClassifier
+            Fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter is invalid, or y is given and holds no known label.
+        """
+        self._check_params()
+        X = self._check_X(X, reset=True)
+        self._labeled, self._labels = np.empty(0, dtype=np.int64), np.empty(0)
+        if y is not None:
+            check_consistent_length(X, y)
+            classes, codes = encode_labels(y, self.missing_label)
+            if not len(classes):
+                raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
+            self._labeled = np.flatnonzero(codes >= 0)
+            self._labels = classes[codes[self._labeled]]
+        self._fit_graph(X)
+        self._update_labels()
+        return self
+
+    def query(self, n_queries=1, candidates=None):
+        """Samples whose labels would tell most.
+
+        Parameters
+        ----------
+        n_queries : int, default=1
+            Number of samples to name.
+        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
+            The samples that may be asked for, as a mask or as indices. By default all without a label.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_queries,)
+            Indices into the X of ``fit``, best first, none of them labelled.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer candidates without a label than ``n_queries``.
+        IndexError
+            If a candidate is no index into X.
+        """
+        check_is_fitted(self)
+        check_scalar(n_queries, "n_queries", Integral, min_val=1)
+        candidates = check_candidates(candidates, self._unlabeled())
+        if n_queries > len(candidates):
+            raise ValueError(
+                f"n_queries={n_queries}, but only {len(candidates)} candidates are without a label: "
+                "ask for fewer or allow more candidates."
+            )
+        queries, _ = self._explore(n_queries, candidates)
+        if len(queries) == n_queries:
+            return queries
+        scores = self._margins.astype(np.float64)
+        for query in queries:
+            points, mass = diffused_mass(self._transition, query, self.n_steps)
+            scores[points] += mass
+        candidates = np.setdiff1d(candidates, queries)
+        refining = select_spread(self._transition, scores, candidates, n_queries - len(queries), self.n_steps)
+        return np.concatenate([queries, refining])
+
+    def teach(self, indices, labels):
+        """Add labels and label all samples anew, without building the graph again.
+
+        The result is that of ``fit`` with these labels in y.
+
+        Parameters
+        ----------
+        indices : array-like of int of shape (n_labels,)
+            Indices into the X of ``fit``. The label of a sample that has one is replaced.
+        labels : array-like of shape (n_labels,)
+            Their labels. Classes that were not known before are welcome.
+
+        Returns
+        -------
+        self : LANDClassifier
+            Fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If there is not one label for each index, an index is repeated, a label is missing, or labels mix strings
+            and numbers.
+        IndexError
+            If an index lies outside the X of ``fit``.
+        """
+        check_is_fitted(self)
+        indices = check_indices("indices", indices, len(self.density_))
+        marker = None if isinstance(self.missing_label, str) and self.missing_label == "auto" else self.missing_label
+        labels, known = labeled_mask(labels, marker)
+        if len(labels) != len(indices):
+            raise ValueError(f"teach needs one label for each index; got {len(indices)} indices, {len(labels)} labels.")
+        if not known.all():
+            raise ValueError(f"teach takes known labels; the label of index {indices[~known][0]} is missing.")
+        if len(np.unique(indices)) < len(indices):
+            raise ValueError("teach takes each index once; got some of them repeatedly.")
+        kept = ~np.isin(self._labeled, indices)
+        self._labels = join_labels(self._labels[kept], labels)
+        self._labeled = np.concatenate([self._labeled[kept], indices])
+        self._update_labels()
+        return self
+
+    def predict(self, X):
+        """Labels of new samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or sparse matrix of shape (n_queries, n_samples)
+            Samples; distances to samples of ``fit`` if ``metric="precomputed"``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,)
+            Labels. A sample of ``fit`` gets its label in ``transduction_``.
+
+        Raises
+        ------
+        NotFittedError
+            If no label is known.
+        """
+        winners = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[winners]
+
+    def predict_proba(self, X):
+        """Probabilities of the classes for new samples: those of their neighbours, weighted by 1 / distance^2.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or sparse matrix of shape (n_queries, n_samples)
+            Samples; distances to samples of ``fit`` if ``metric="precomputed"``.
+
+        Returns
+        -------
+        p : ndarray of shape (n_queries, n_classes)
+            Probabilities in the order of ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            If no label is known.
+        """
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        if not len(self._labeled):
+            raise NotFittedError(
+                "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
+            )
+        if self.metric == "euclidean":
+            X = (X - self._location) / self._unit
+        distances, neighbors = self._index.kneighbors(X)
+        nearest = distances[:, :1]
+        # 1 / d^2 in units of the nearest; a neighbour at distance 0 leaves no weight to others
+        ratio = np.divide(nearest, distances, out=np.ones_like(distances), where=distances > 0)
+        weights = ratio**2
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.einsum("qk,qkc->qc", weights, self.label_distribution_[neighbors])
+
+    def _check_params(self):
+        for name, least in (("n_neighbors", 1), ("n_eigenpairs", 1), ("density_neighbors", 1), ("n_steps", 1)):
+            check_scalar(getattr(self, name), name, Integral, min_val=least)
+        check_scalar(self.diffusion_time, "diffusion_time", Real, min_val=0)
+        check_scalar(self.min_gain, "min_gain", Real, min_val=0, max_val=1)
+        check_choice("metric", self.metric, ("euclidean", "precomputed"))
+        check_choice("propagation", self.propagation, ("diffusion", "forest"))
+        check_choice("query_score", self.query_score, ("auto", "coverage", "mass", "density"))
+        if isinstance(self.kernel_scale, Real):
+            check_scalar(self.kernel_scale, "kernel_scale", Real, min_val=0, include_boundaries="neither")
+        else:
+            check_choice("kernel_scale", self.kernel_scale, ("local", "global"))
+
+    def _check_X(self, X, reset):
+        accepted = "csr" if self.metric == "precomputed" else False
+        X = validate_data(
+            self, X, accept_sparse=accepted, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1 + reset
+        )
+        if self.metric == "precomputed" and not sp.issparse(X):
+            raise ValueError(
+                'metric="precomputed" takes a sparse matrix of distances to neighbours, got a dense one: '
+                "make it with sklearn.neighbors.kneighbors_graph or KNeighborsTransformer, mode='distance'."
+            )
+        if self.metric == "precomputed" and reset and X.shape[0] != X.shape[1]:
+            raise ValueError(f"A graph of distances must be square, got shape {X.shape}.")
+        return X
+
+    def _fit_graph(self, X):
+        """Everything that does not depend on labels."""
+        # None draws fresh entropy and leaves numpy's global generator alone
+        rng = np.random.RandomState() if self.random_state is None else check_random_state(self.random_state)
+        n_samples = X.shape[0]
+        self.n_neighbors_ = min(self.n_neighbors, n_samples - 1)
+        n_density = min(self.density_neighbors, n_samples - 1)
+        self._log(f"neighbours of {n_samples} samples")
+        if self.metric == "precomputed":
+            distances, indices = neighbors_of_graph(X, self.n_neighbors_, n_density)
+            self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric="precomputed").fit(X)
+        else:
+            self._location, self._unit = _center_and_unit(X)
+            X = (X - self._location) / self._unit
+            distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng)
+            distances = distances * self._unit
+            self._index = NearestNeighbors(n_neighbors=self.n_neighbors_).fit(X)
+        self._log("graph and its spectrum")
+        self.density_ = kernel_density(distances[:, :n_density])
+        near = slice(self.n_neighbors_)
+        W = kernel_weights(distances[:, near], indices[:, near], self.kernel_scale)
+        self._transition = transition_matrix(W)
+        self.eigenvalues_, eigenvectors = leading_eigenpairs(W, min(self.n_eigenpairs, n_samples), rng)
+        self.diffusion_map_ = diffusion_coordinates(self.eigenvalues_, eigenvectors, self.diffusion_time)
+        self._log("nearest samples of higher density")
+        self._forest = density_forest(self.diffusion_map_, self.density_)
+        weight = self.density_ if self.query_score == "density" else self._forest.mass()
+        self._mode_scores = weight * self._forest.rho
+
+    def _update_labels(self):
+        """Everything that depends on labels."""
+        self.classes_, codes = np.unique(self._labels, return_inverse=True)
+        for name in ("transduction_", "label_distribution_", "_margins"):
+            vars(self).pop(name, None)
+        if len(self.classes_):
+            self._codes = np.full(len(self.density_), -1)
+            self._codes[self._labeled] = codes
+            self.label_distribution_ = self._propagate()
+            self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
+        unlabeled = np.flatnonzero(self._unlabeled())
+        self.query_scores_ = np.zeros(len(self.density_))
+        if len(unlabeled):
+            queries, scores = self._explore(1, unlabeled)
+            self.exploring_ = len(queries) > 0
+            self.query_scores_[unlabeled] = scores if self.exploring_ else 1 - self._margins[unlabeled]
+        else:
+            self.exploring_ = False
+
+    def _propagate(self):
+        """Distribution of labels over all samples, (n_samples, n_classes)."""
+        n_classes = len(self.classes_)
+        if self.propagation == "diffusion" or self.refine:
+            distribution = diffuse_labels(self._transition, self._codes, n_classes, self.n_steps)
+            self._margins = margins(distribution)
+        codes = self._forest.inherit(self._codes)
+        if self.propagation == "diffusion":
+            total = distribution.sum(axis=1, keepdims=True)
+            np.divide(distribution, total, out=distribution, where=total > 0)
+            open_ = total[:, 0] == 0
+        else:
+            distribution = np.eye(n_classes, dtype=np.float32)[codes]
+            open_ = codes < 0
+        # out of reach of any label: the nearest one in diffusion distance
+        Y = self.diffusion_map_
+        _, nearest = cKDTree(Y[self._labeled]).query(Y[open_])
+        distribution[open_] = np.eye(n_classes, dtype=np.float32)[self._codes[self._labeled[nearest]]]
+        return distribution
+
+    def _explore(self, n_queries, candidates):
+        """Exploring queries, fewer than asked for where refining ones are better, and the scores of the candidates."""
+        can_refine = self.refine and len(self.classes_) > 1
+        min_gain = self.min_gain if can_refine else 0.0
+        mode_scores = self._mode_scores
+        ranked = candidates[np.argsort(-mode_scores[candidates], kind="stable")]
+        scores = np.zeros(len(mode_scores))
+        if self._query_score() == "coverage":
+            modes = np.argsort(-mode_scores, kind="stable")[:_N_MODES]
+            sites = ranked[: max(_N_MODES, n_queries)]
+            weights = owned_mass(self._forest, modes)
+            queries, scores[sites] = coverage_order(
+                self.diffusion_map_, sites, modes, weights, self._labeled, n_queries, min_gain
+            )
+        else:
+            scores[candidates] = mode_scores[candidates]
+            top = mode_scores[ranked[:n_queries]]
+            left = mode_scores[self._unlabeled()].sum() - np.concatenate([[0], np.cumsum(top)[:-1]])
+            stop = np.flatnonzero(top < min_gain * left)
+            queries = ranked[: stop[0] if len(stop) else n_queries]
+        return queries, scores[candidates]
+
+    def _query_score(self):
+        if self.query_score == "auto":
+            return "coverage" if self.propagation == "diffusion" else "mass"
+        return self.query_score
+
+    def _unlabeled(self):
+        unlabeled = np.ones(len(self.density_), dtype=bool)
+        unlabeled[self._labeled] = False
+        return unlabeled
+
+    def _log(self, stage):
+        if self.verbose:
+            print(f"[LANDClassifier] {stage}", flush=True)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        tags.input_tags.sparse = tags.input_tags.pairwise = self.metric == "precomputed"
+        return tags
+
+
+def _center_and_unit(X):
+    """Mean of X and its largest deviation: with them neither an offset nor the units cost distances their digits."""
+    peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
+    Z = X / peak
+    location = Z.mean(axis=0)
+    return location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak

@@ -7,23 +7,18 @@ falls on all of them. Times are wall-clock times of the training, the making of 
 Usage: python benchmarks/training_throughput.py [--quick] [--epochs 20] [--repeats 5]
 """
 
-import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from _common import make_parser, save
 from skorch import NeuralNet
 
 from sklearn_geoal import VAETransformer
 from sklearn_geoal._nets.dense import DenseDecoder, DenseEncoder
 from sklearn_geoal._nets.vae import VAE
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 N_SAMPLES, N_FEATURES, N_COMPONENTS, BATCH_SIZE, LR = 7138, 204, 20, 128, 1e-3
 MODULE_PARAMS = {
@@ -120,7 +115,7 @@ def summarize(seconds, epochs):
     return rows
 
 
-def draw(rows, path):
+def draw(rows):
     fig, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
     speeds = np.array([row["samples_per_second"] for row in rows])
     ranges = np.array([row["samples_per_second_range"] for row in rows]).T
@@ -130,15 +125,13 @@ def draw(rows, path):
     ax.set(
         xlabel="samples per second (median and range)", title=f"VAE training, {N_SAMPLES} x {N_FEATURES}, one thread"
     )
-    fig.savefig(path, dpi=150)
+    return fig
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="3 epochs and 3 turns")
+    parser = make_parser(__doc__, "3 epochs and 3 turns")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     epochs, repeats = (3, 3) if args.quick else (args.epochs, args.repeats)
     torch.set_num_threads(1)
@@ -152,10 +145,8 @@ def main():
             f"{row['way']:<24}{row['samples_per_second']:>12,.0f}"
             f"{row['ratio_to_bare_loop']:>12.3f} ({low:.3f} .. {high:.3f})"
         )
-    args.out.mkdir(parents=True, exist_ok=True)
-    settings = {"epochs": epochs, "repeats": repeats, "batch_size": BATCH_SIZE, "torch": torch.__version__}
-    (args.out / "training_throughput.json").write_text(json.dumps({"settings": settings, "rows": rows}, indent=2))
-    draw(rows, args.out / "training_throughput.png")
+    settings = {"epochs": epochs, "repeats": repeats, "batch_size": BATCH_SIZE}
+    save(args.output, "training_throughput", settings, rows, draw(rows))
 
 
 if __name__ == "__main__":

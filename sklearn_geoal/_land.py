@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
@@ -23,8 +23,8 @@ from ._graph import (
     margins,
     nearest_neighbors,
     neighbors_of_graph,
+    random_walk,
     select_spread,
-    transition_matrix,
 )
 from ._validation import check_candidates, check_choice, check_indices, encode_labels, join_labels, labeled_mask
 
@@ -118,8 +118,9 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
     propagation : {"diffusion", "forest"}, default="diffusion"
         How labels reach the other samples: "diffusion" over the graph with the known labels restored at every step,
         or "forest", each sample taking the label of its nearest sample of higher density in diffusion distance.
-    n_steps : int, default=75
-        Number of steps of the diffused labels.
+    n_steps : int, default=200
+        Number of steps of the diffused labels. Their distribution is the mean over the steps, so that a label counts
+        the more the sooner it is met.
     query_score : {"auto", "coverage", "mass", "density"}, default="auto"
         What exploring queries are ranked by: by the gain in "coverage" of the modes, by rho, the diffusion distance to
         the nearest sample of higher density, times the "mass" of samples that would take their label from this one,
@@ -150,7 +151,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         What the next query ranks the samples by, higher is better: the gain or score of exploring queries, or one
         minus the margin of the diffused labels. 0 where a sample is labelled or not considered.
     exploring_ : bool
-        Whether the next query explores.
+        Whether the next query explores. It may do so again after it refined, where labels left a mode uncovered.
     density_ : ndarray of shape (n_samples,)
         Kernel density p.
     diffusion_map_ : ndarray of shape (n_samples, n_eigenpairs)
@@ -197,7 +198,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         diffusion_time=30,
         density_neighbors=50,
         propagation="diffusion",
-        n_steps=75,
+        n_steps=200,
         query_score="auto",
         refine=True,
         min_gain=0.06,
@@ -289,10 +290,11 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             return queries
         scores = self._margins.astype(np.float64)
         for query in queries:
-            points, mass = diffused_mass(self._transition, query, self.n_steps)
+            points, mass = diffused_mass(self._walk, query, self.n_steps, averaged=True)
             scores[points] += mass
         candidates = np.setdiff1d(candidates, queries)
-        refining = select_spread(self._transition, scores, candidates, n_queries - len(queries), self.n_steps)
+        n_left = n_queries - len(queries)
+        refining = select_spread(self._walk, scores, candidates, n_left, self.n_steps, averaged=True)
         return np.concatenate([queries, refining])
 
     def teach(self, indices, labels):
@@ -416,6 +418,8 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             )
         if self.metric == "precomputed" and reset and X.shape[0] != X.shape[1]:
             raise ValueError(f"A graph of distances must be square, got shape {X.shape}.")
+        if self.metric == "precomputed":
+            return sort_graph_by_row_values(X, copy=True, warn_when_not_sorted=False)
         return X
 
     def _fit_graph(self, X):
@@ -439,7 +443,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         self.density_ = kernel_density(distances[:, :n_density])
         near = slice(self.n_neighbors_)
         W = kernel_weights(distances[:, near], indices[:, near], self.kernel_scale)
-        self._transition = transition_matrix(W)
+        self._walk = random_walk(W)
         self.eigenvalues_, eigenvectors = leading_eigenpairs(W, min(self.n_eigenpairs, n_samples), rng)
         self.diffusion_map_ = diffusion_coordinates(self.eigenvalues_, eigenvectors, self.diffusion_time)
         self._log("nearest samples of higher density")
@@ -470,7 +474,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         """Distribution of labels over all samples, (n_samples, n_classes)."""
         n_classes = len(self.classes_)
         if self.propagation == "diffusion" or self.refine:
-            distribution = diffuse_labels(self._transition, self._codes, n_classes, self.n_steps)
+            distribution = diffuse_labels(self._walk, self._codes, n_classes, self.n_steps, averaged=True)
             self._margins = margins(distribution)
         codes = self._forest.inherit(self._codes)
         if self.propagation == "diffusion":

@@ -44,7 +44,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     maps z back to x. Both are trained on the evidence lower bound of log p(x) [1]_: a small reconstruction error
     against a small divergence of q(z|x) from the prior N(0, I). Latent variables that do not pay for their divergence
     collapse to the prior, so that ``n_components`` is an upper limit. The noise variance of the Gaussian likelihood
-    is the optimal one at every step [2]_, so that the two terms need no weighting.
+    is the optimal one at every step [2]_, which balances the two terms whatever the units. ``beta`` below 1 then keeps
+    more latent variables than the bound pays for: the clusters of the data stay apart, which helps whatever works on
+    distances. For the bound itself, and for ``sample``, set ``beta=1``.
 
     All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
     left to a ``StandardScaler`` or ``MinMaxScaler`` before this transformer.
@@ -54,8 +56,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     n_components : int, default=20
         Number of latent variables.
     hidden_units : "auto" or tuple of int, default="auto"
-        Sizes of the hidden layers of the encoder, the decoder mirrors them: units of dense layers, (128, 128, 128) if
-        "auto", or channels of convolutions that each halve the image, (32, 64, 128) if "auto". With dense layers and
+        Sizes of the hidden layers of the encoder, the decoder mirrors them: units of dense layers, (128,) if "auto",
+        or channels of convolutions that each halve the image, (32, 64, 128) if "auto". With dense layers and
         () the model is probabilistic principal component analysis.
     encoder, decoder : {"auto", "dense", "conv"} or nn.Module class, default="auto"
         "auto" is convolutional for images and dense for rows of features. An own class is made by
@@ -68,21 +70,21 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     likelihood : {"gaussian", "bernoulli"}, default="gaussian"
         Distribution of x given z: Gaussian, its variance learned and common to all features, or Bernoulli, for X
         within [0, 1].
-    beta : float, default=1.0
+    beta : float, default=0.2
         Weight of the divergence from the prior in the training loss.
-    kl_warmup : float in [0, 1], default=0.0
+    kl_warmup : float in [0, 1], default=0.5
         Part of ``max_epochs`` over which that weight rises from 0 to ``beta``.
     latent_unit : {"posterior", "prior"}, default="posterior"
         Unit of the transformed features: the root mean square of the standard deviation of q(z|x) over the training
         data, or that of the prior, which is 1. In posterior units, distances count what the encoder can tell apart
         and collapsed variables are nearly 0.
-    max_epochs : int, default=30
-        Number of passes over X. A scene of some thousand pixels still gains from 100.
+    max_epochs : int, default=50
+        Number of passes over X.
     batch_size : int, default=128
         Number of rows in a step of the optimiser, at least 2.
     lr : float, default=1e-3
         Learning rate.
-    lr_schedule : {"constant", "cosine"}, default="constant"
+    lr_schedule : {"constant", "cosine"}, default="cosine"
         "cosine" lets the learning rate fall along half a cosine towards 0 at ``max_epochs``.
     optimizer : str or torch.optim.Optimizer class, default="adam"
         Optimiser, by its class or the name of its class.
@@ -137,7 +139,11 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Notes
     -----
     The features for active learning of [3]_ come from ``MinMaxScaler`` and ``VAETransformer(n_components=40,
-    likelihood="bernoulli", latent_unit="prior", lr=1e-4)``, with three layers of 128 units and ReLU.
+    hidden_units=(128, 128, 128), likelihood="bernoulli", beta=1, kl_warmup=0, latent_unit="prior", lr=1e-4,
+    lr_schedule="constant")``.
+
+    Two trainings from different seeds give somewhat different features. Where that matters, join several:
+    ``make_union(*(VAETransformer(random_state=seed) for seed in range(3)))``.
 
     References
     ----------
@@ -168,13 +174,13 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         decoder="auto",
         image_shape=None,
         likelihood="gaussian",
-        beta=1.0,
-        kl_warmup=0.0,
+        beta=0.2,
+        kl_warmup=0.5,
         latent_unit="posterior",
-        max_epochs=30,
+        max_epochs=50,
         batch_size=128,
         lr=1e-3,
-        lr_schedule="constant",
+        lr_schedule="cosine",
         optimizer="adam",
         device="cpu",
         early_stopping=False,

@@ -243,7 +243,7 @@ def test_verbose_prints_a_line_for_each_budget(blobs, capsys):
         ({"candidates": [0, 1]}, ValueError, "only 2 samples"),
         ({"candidates": [0, 150]}, IndexError, "0 to 149"),
         ({"candidates": np.ones(3, dtype=bool)}, ValueError, "mask of shape"),
-        ({"candidates": [0.5]}, ValueError, "boolean mask or a one-dimensional"),
+        ({"candidates": [0.5]}, ValueError, "one-dimensional array of integer"),
         ({"y": np.full(150, np.nan)}, ValueError, "y holds no known label"),
         ({"X_test": np.zeros((3, 2))}, ValueError, "belong together"),
         ({"X_test": np.zeros((2, 2)), "y_test": [-1, -1], "missing_label": -1}, ValueError, "y_test holds no known"),

@@ -36,7 +36,7 @@ def test_missing_labels_are_found(y, missing_label):
     classes, codes = encode_labels(y, missing_label)
     assert (codes == -1).tolist() == MISSING
     assert codes[[0, 2, 3]].tolist() == [1, 0, 1]
-    assert classes[codes[0]] == list(y)[0]
+    assert classes[codes[0]] == next(iter(y))
 
 
 @pytest.mark.parametrize("y", [[0, 1, 1], ["-1", "a", "a"], [True, False, True], [1.0, 2.0, -2.0]])

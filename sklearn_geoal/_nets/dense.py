@@ -9,14 +9,14 @@ from torch import nn
 class DenseEncoder(nn.Sequential):
     """Dense layers with ReLU between them: (n, *input_shape) -> (n, n_outputs). Linear without hidden units."""
 
-    def __init__(self, input_shape, n_outputs, hidden_units=(128, 128, 128)):
+    def __init__(self, input_shape, n_outputs, hidden_units=(128,)):
         super().__init__(nn.Flatten(), *_dense_layers(math.prod(input_shape), *hidden_units, n_outputs))
 
 
 class DenseDecoder(nn.Sequential):
     """The mirror image of DenseEncoder: (n, n_inputs) -> (n, *output_shape)."""
 
-    def __init__(self, n_inputs, output_shape, hidden_units=(128, 128, 128)):
+    def __init__(self, n_inputs, output_shape, hidden_units=(128,)):
         layers = _dense_layers(n_inputs, *hidden_units[::-1], math.prod(output_shape))
         super().__init__(*layers, nn.Unflatten(1, tuple(output_shape)))
 

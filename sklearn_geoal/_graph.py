@@ -388,7 +388,7 @@ def margins(u):
     return first - second
 
 
-def select_spread(walk, scores, candidates, n_select, n_steps, averaged=False):
+def select_spread(walk, scores, candidates, n_select, n_steps):
     """Choose candidates of small score one after another, each keeping its surroundings from being chosen next.
 
     Each pick is taken as labelled: its unit mass, diffused as labels are, is added to the scores.
@@ -401,8 +401,7 @@ def select_spread(walk, scores, candidates, n_select, n_steps, averaged=False):
     candidates : ndarray of int
     n_select : int
     n_steps : int
-    averaged : bool, default=False
-        As for the labels, see :func:`diffuse_labels`.
+        Number of diffusion steps of a pick's mass.
 
     Returns
     -------
@@ -416,12 +415,12 @@ def select_spread(walk, scores, candidates, n_select, n_steps, averaged=False):
     for i in range(n_select):
         pick = picks[i] = np.argmin(scores + free)
         free[pick] = np.inf
-        points, mass = diffused_mass(walk, pick, n_steps, averaged)
+        points, mass = diffused_mass(walk, pick, n_steps)
         scores[points] += mass
     return picks
 
 
-def diffused_mass(walk, point, n_steps, averaged=False, max_points=2000):
+def diffused_mass(walk, point, n_steps, max_points=2000):
     """Unit mass of one labelled point, diffused as labels are, on the points around it that it reaches first.
 
     The graph beyond about ``max_points`` points is left out: walks that go there hardly come back in time.
@@ -442,4 +441,4 @@ def diffused_mass(walk, point, n_steps, averaged=False, max_points=2000):
     nearby = walk.P[places][:, places]
     mass = np.zeros(len(places), dtype=np.float32)
     mass[0] = 1
-    return walk.order[places], _restored_diffusion(nearby, mass, [0], n_steps, averaged)
+    return walk.order[places], _restored_diffusion(nearby, mass, [0], n_steps, averaged=False)

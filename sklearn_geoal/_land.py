@@ -28,6 +28,8 @@ from ._graph import (
 )
 from ._validation import check_candidates, check_choice, check_indices, encode_labels, join_labels, labeled_mask
 
+# steps over which a query keeps the other queries of its batch away
+_SPREAD_STEPS = 75
 # points of largest mass * rho that stand for all points when coverage is measured
 _N_MODES = 200
 
@@ -290,11 +292,11 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             return queries
         scores = self._margins.astype(np.float64)
         for query in queries:
-            points, mass = diffused_mass(self._walk, query, self.n_steps, averaged=True)
+            points, mass = diffused_mass(self._walk, query, _SPREAD_STEPS)
             scores[points] += mass
         candidates = np.setdiff1d(candidates, queries)
         n_left = n_queries - len(queries)
-        refining = select_spread(self._walk, scores, candidates, n_left, self.n_steps, averaged=True)
+        refining = select_spread(self._walk, scores, candidates, n_left, _SPREAD_STEPS)
         return np.concatenate([queries, refining])
 
     def teach(self, indices, labels):

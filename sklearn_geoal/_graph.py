@@ -388,6 +388,14 @@ def margins(u):
     return first - second
 
 
+def neighborhood_mean(walk, values, n_steps):
+    """Mean of ``values`` over where a random walk from each point is after ``n_steps`` steps: P^n_steps values."""
+    values = values[walk.order]
+    for _ in range(n_steps):
+        values = walk.P @ values
+    return values[walk.place]
+
+
 def select_spread(walk, scores, candidates, n_select, n_steps):
     """Choose candidates of small score one after another, each keeping its surroundings from being chosen next.
 

@@ -22,6 +22,7 @@ from ._graph import (
     leading_eigenpairs,
     margins,
     nearest_neighbors,
+    neighborhood_mean,
     neighbors_of_graph,
     random_walk,
     select_spread,
@@ -151,7 +152,8 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         Probability of each class for each sample of ``fit``; there once a label is known.
     query_scores_ : ndarray of shape (n_samples,)
         What the next query ranks the samples by, higher is better: the gain or score of exploring queries, or one
-        minus the margin of the diffused labels. 0 where a sample is labelled or not considered.
+        minus the margin of the diffused labels, averaged with that of its neighbourhood. 0 where a sample is labelled
+        or not considered.
     exploring_ : bool
         Whether the next query explores. It may do so again after it refined, where labels left a mode uncovered.
     density_ : ndarray of shape (n_samples,)
@@ -477,7 +479,9 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         n_classes = len(self.classes_)
         if self.propagation == "diffusion" or self.refine:
             distribution = diffuse_labels(self._walk, self._codes, n_classes, self.n_steps, averaged=True)
-            self._margins = margins(distribution)
+            own = margins(distribution)
+            # a label in the middle of an undecided region tells more than one at its edge or on an outlier
+            self._margins = (own + neighborhood_mean(self._walk, own, n_steps=2)) / 2
         codes = self._forest.inherit(self._codes)
         if self.propagation == "diffusion":
             total = distribution.sum(axis=1, keepdims=True)

@@ -1,13 +1,11 @@
 """Time and peak memory of LANDClassifier against the number of samples, part by part.
 
-Fit, query of 10, teach of 10 and query of 10 more on two tables of 10 features: Gaussian blobs and a noisy
+Fit, query of 10, teach of 10, and both again, on two tables of 10 features: Gaussian blobs and a noisy
 two-dimensional manifold. Each size runs in a process of its own, so that its peak memory is its own.
 
-    python benchmarks/land_scaling.py            5k, 20k, 100k, 300k and 1M samples
-    python benchmarks/land_scaling.py --quick    2k, 5k and 20k
+Usage: python benchmarks/land_scaling.py [--quick] [--seed 0]
 """
 
-import argparse
 import json
 import math
 import resource
@@ -15,18 +13,20 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
+from _common import make_parser, save
 from sklearn.datasets import make_blobs
 
-RESULTS = Path(__file__).parent / "results"
+from sklearn_geoal import LANDClassifier, _land
+
 SIZES = {"full": [5_000, 20_000, 100_000, 300_000, 1_000_000], "quick": [2_000, 5_000, 20_000]}
 PARTS = {
     "neighbours": ["nearest_neighbors"],
     "spectrum": ["kernel_weights", "random_walk", "leading_eigenpairs"],
     "forest": ["kernel_density", "density_forest"],
-    "labels": ["diffuse_labels", "margins"],
+    "labels": ["diffuse_labels", "margins", "neighborhood_mean"],
 }
 
 
@@ -45,8 +45,6 @@ def manifold(n_samples, seed):
 
 def measure(table, n_samples, seed):
     """Seconds of each part and of each verb, peak memory in GiB and accuracy, in this process."""
-    from sklearn_geoal import LANDClassifier, _land
-
     X, y = {"blobs": blobs, "manifold": manifold}[table](n_samples, seed)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = defaultdict(float)
@@ -93,28 +91,23 @@ def growth(rows, first, last):
     return math.log(time_of[last] / time_of[first]) / math.log(last / first)
 
 
-def draw(rows, path):
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+def draw(rows):
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
     for ax, table in zip(axes, ("blobs", "manifold"), strict=True):
         chosen = [row for row in rows if row["table"] == table]
-        n = [row["n_samples"] for row in chosen]
+        n_samples = [row["n_samples"] for row in chosen]
         for part in ("total", *PARTS):
             style = {"color": "black", "linewidth": 2} if part == "total" else {}
-            ax.loglog(n, [row[part] for row in chosen], marker="o", label=part, **style)
-        ax.set(title=table, xlabel="samples", ylabel="seconds" if table == "blobs" else None)
+            ax.loglog(n_samples, [row[part] for row in chosen], marker="o", label=part, **style)
+        ax.set(title=table, xlabel="samples")
         ax.grid(alpha=0.3)
+    axes[0].set_ylabel("seconds")
     axes[0].legend()
-    figure.savefig(path, dpi=120)
+    return figure
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small sizes only")
+    parser = make_parser(__doc__, "small sizes only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--one", nargs=2, metavar=("TABLE", "N"), help="measure one size in this process")
     args = parser.parse_args()
@@ -140,9 +133,7 @@ def main():
             f"{table}: grows as n^{growth(chosen, first, last):.2f} from {first} to {last} samples; "
             f"neighbours take {share:.0%} of the time at {last}"
         )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "land_scaling.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-    draw(rows, RESULTS / "land_scaling.png")
+    save(args.output, "land_scaling", {"seed": args.seed, "sizes": sizes}, rows, draw(rows))
 
 
 if __name__ == "__main__":

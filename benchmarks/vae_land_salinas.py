@@ -31,11 +31,21 @@ from sklearn_geoal.model_selection import label_efficiency_curve
 from sklearn_geoal.plot import LabelEfficiencyDisplay
 from sklearn_geoal.preprocessing import SpatialWindow
 
-VAE = make_pipeline(Normalizer(), StandardScaler(), VAETransformer(max_epochs=100, lr_schedule="cosine"))
+VAE = make_pipeline(Normalizer(), StandardScaler(), VAETransformer())
 # the paper does not tell the number of epochs
 PAPER_VAE = make_pipeline(
     MinMaxScaler(),
-    VAETransformer(n_components=40, likelihood="bernoulli", latent_unit="prior", max_epochs=50, lr=1e-4),
+    VAETransformer(
+        n_components=40,
+        hidden_units=(128, 128, 128),
+        likelihood="bernoulli",
+        beta=1,
+        kl_warmup=0,
+        latent_unit="prior",
+        max_epochs=50,
+        lr=1e-4,
+        lr_schedule="constant",
+    ),
 )
 ALGORITHMS = {
     "paper": LANDClassifier(kernel_scale="global", propagation="forest", query_score="density", refine=False),

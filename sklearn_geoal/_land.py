@@ -166,7 +166,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         Number of nearest neighbours used.
     n_features_in_ : int
         Number of features seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has names that are all strings.
 
     See Also
@@ -402,6 +402,9 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             check_scalar(getattr(self, name), name, Integral, min_val=least)
         check_scalar(self.diffusion_time, "diffusion_time", Real, min_val=0)
         check_scalar(self.min_gain, "min_gain", Real, min_val=0, max_val=1)
+        for name in ("diffusion_time", "min_gain", "kernel_scale"):
+            if isinstance(getattr(self, name), Real) and not np.isfinite(getattr(self, name)):
+                raise ValueError(f"{name} must be finite; got {getattr(self, name)}.")
         check_choice("metric", self.metric, ("euclidean", "precomputed"))
         check_choice("propagation", self.propagation, ("diffusion", "forest"))
         check_choice("query_score", self.query_score, ("auto", "coverage", "mass", "density"))

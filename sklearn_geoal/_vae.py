@@ -129,7 +129,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         (channels, height, width) if the rows are images.
     n_features_in_ : int
         Number of features seen during ``fit``; for images channels * height * width.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has names that are all strings.
 
     See Also

@@ -97,7 +97,7 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ``(n_features, size, size)``, the shape of a row of the result as an image. Only with ``statistic="patch"``.
     n_features_in_ : int
         Number of bands seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the bands seen during fit, where X has them.
 
     Notes

@@ -9,8 +9,11 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
-# exact search grows as n^2, the approximate one first compiles for half a minute: about here they cost the same
+# exact search without a tree grows as n^2, the approximate one first compiles for half a minute: here they are even
 EXACT_SEARCH_LIMIT = 100_000
+# up to so many features a tree beats a comparison with all points; above EXACT_SEARCH_LIMIT it beats the approximate
+# search if the data lie on something of few dimensions
+_TREE_FEATURES, _TREE_DIMENSION = 15, 6
 # below it a weight is as good as no edge; above it no outlier is cut off and no degree underflows
 MIN_WEIGHT = 1e-6
 # largest matrix whose spectrum is computed densely, in about a second
@@ -25,7 +28,8 @@ _MAX_SWEEPS = 6
 def nearest_neighbors(X, n_neighbors, random_state):
     """Distances to the nearest other points and their indices, nearest first.
 
-    Exact up to EXACT_SEARCH_LIMIT points, by nearest-neighbour descent (pynndescent) above.
+    Exact up to EXACT_SEARCH_LIMIT points, and above it where few features of low intrinsic dimension let a tree do it;
+    else by nearest-neighbour descent (pynndescent).
 
     Parameters
     ----------
@@ -38,17 +42,48 @@ def nearest_neighbors(X, n_neighbors, random_state):
     -------
     distances, indices : ndarray of shape (n_samples, n_neighbors)
     """
-    if len(X) <= EXACT_SEARCH_LIMIT:
-        return NearestNeighbors(n_neighbors=n_neighbors).fit(X).kneighbors()
+    n_samples, n_features = X.shape
+    if n_features <= _TREE_FEATURES and (
+        n_samples <= EXACT_SEARCH_LIMIT or intrinsic_dimension(X, random_state) <= _TREE_DIMENSION
+    ):
+        order = _leaf_order(X)
+        X = X[order]
+        distances, places = cKDTree(X).query(X, n_neighbors + 1, workers=-1)
+        back = np.argsort(order)
+        return _without_self(distances[back], order[places[back]])
+    if n_samples <= EXACT_SEARCH_LIMIT:
+        return NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(X).kneighbors()
     from pynndescent import NNDescent  # compiles on import: only who needs it waits
 
     seed = random_state.randint(np.iinfo(np.int32).max)
-    indices, distances = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed).neighbor_graph
-    # a point is its own first neighbour, unless duplicates of it took its place
-    other = indices != np.arange(len(X))[:, None]
+    neighbors, distances = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed).neighbor_graph
+    return _without_self(distances, neighbors)
+
+
+def _without_self(distances, neighbors):
+    """Drop each point from its own neighbours: mostly it is the first, unless duplicates of it took its place."""
+    other = neighbors != np.arange(len(neighbors))[:, None]
     other[other.all(axis=1), -1] = False
-    shape = (len(X), n_neighbors)
-    return distances[other].reshape(shape), indices[other].reshape(shape)
+    shape = (len(neighbors), neighbors.shape[1] - 1)
+    return distances[other].reshape(shape), neighbors[other].reshape(shape)
+
+
+def _leaf_order(X):
+    """The points in the order of the leaves of a tree: a search that follows it finds its data in the cache."""
+    return _tree(X).indices
+
+
+def intrinsic_dimension(X, random_state, n_samples=10_000, n_neighbors=20):
+    """Dimension in which the number of neighbours grows with the distance, among some random points.
+
+    Maximum likelihood (Levina and Bickel 2005): the inverse of the mean of log(r_k / r_j) over the distances r_1 to
+    r_k-1 to the k nearest points.
+    """
+    sample = X[random_state.permutation(len(X))[:n_samples]]
+    distances, _ = _tree(sample).query(sample, min(n_neighbors, len(sample) - 1) + 1, workers=-1)
+    distances = distances[distances[:, 1] > 0, 1:]  # without the points themselves and those that have duplicates
+    log_ratios = np.log(distances[:, -1:] / distances[:, :-1])
+    return 1 / log_ratios.mean() if log_ratios.any() else 0.0
 
 
 def neighbors_of_graph(graph, n_needed, n_wanted):
@@ -164,9 +199,10 @@ def leading_eigenpairs(W, n_eigenpairs, random_state):
         Their largest entry by magnitude is positive.
     """
     W, order = _local_order(W)
-    degrees = W.sum(axis=1)
     # norm of the residuals S v - lambda v; eigenvalues err by its square
-    tol = 1e-5 if W.shape[0] <= EXACT_SEARCH_LIMIT else 1e-3
+    tol, dtype = (1e-5, np.float64) if W.shape[0] <= EXACT_SEARCH_LIMIT else (1e-3, np.float32)
+    W = W.astype(dtype)
+    degrees = W.sum(axis=1)
     # a few more than asked for: the last vectors of a subspace converge slowly
     eigenvalues, V = _leading_subspace(W, n_eigenpairs, n_eigenpairs + 10, tol, random_state)
     psi = V[:, :n_eigenpairs] * np.sqrt(degrees.sum() / degrees)[:, None]
@@ -218,7 +254,7 @@ def _aggregate(W, random_state):
     while not seeds[leader].all():
         leader = leader[leader]
     _, aggregate = np.unique(leader, return_inverse=True)
-    return sp.csr_array((np.ones(n), (np.arange(n), aggregate)))
+    return sp.csr_array((np.ones(n, dtype=W.dtype), (np.arange(n), aggregate)))
 
 
 def _chebyshev_filter(S, V, cut):
@@ -312,13 +348,15 @@ def density_forest(coordinates, density):
     order = np.lexsort((np.arange(n), -density))
     Y = np.ascontiguousarray(coordinates[order])  # from here on a point is its place in the order
     parent, rho = np.zeros(n, dtype=np.int64), np.full(n, np.inf)
-    distances, neighbors = _tree(Y).query(Y, k=np.arange(1, min(n, 16) + 1), workers=-1)
-    denser = neighbors < np.arange(n)[:, None]
-    first = denser.argmax(axis=1)
-    found = np.flatnonzero(denser.any(axis=1))
-    parent[found], rho[found] = neighbors[found, first[found]], distances[found, first[found]]
+    leaves = _leaf_order(Y)
+    distances, neighbors = _tree(Y[leaves]).query(Y[leaves], k=np.arange(1, min(n, 16) + 1), workers=-1)
+    neighbors = leaves[neighbors]
+    denser = neighbors < leaves[:, None]
+    first, found = denser.argmax(axis=1), denser.any(axis=1)
+    parent[leaves[found]] = neighbors[found, first[found]]
+    rho[leaves[found]] = distances[found, first[found]]
 
-    left = np.setdiff1d(np.arange(1, n), found)
+    left = np.setdiff1d(np.arange(1, n), leaves[found])
     for level in range(n.bit_length()):
         size = 1 << level
         asking = left[(left & size) > 0]
@@ -372,11 +410,12 @@ def diffuse_labels(walk, codes, n_classes, n_steps, averaged=False):
 
 def _restored_diffusion(P, u, fixed, n_steps, averaged):
     """u after ``n_steps`` steps of u <- P u with the rows ``fixed`` kept, or its mean over the steps."""
-    known, total = u[fixed], 0
+    known, total = u[fixed], np.zeros_like(u)
     for _ in range(n_steps):
         u = P @ u
         u[fixed] = known
-        total = total + u if averaged else u
+        if averaged:
+            total += u
     return total / n_steps if averaged else u
 
 

@@ -72,6 +72,7 @@ def test_approximate_neighbors(monkeypatch):
     X = points(600, 4)
     X = np.concatenate([X, np.repeat(X[:3], 30, axis=0), np.zeros((200, 4))])
     monkeypatch.setattr(_graph, "EXACT_SEARCH_LIMIT", 100)
+    monkeypatch.setattr(_graph, "_TREE_FEATURES", 3)
     distances, indices = nearest_neighbors(X, 10, rng())
     exact, _ = all_neighbors(X, 10)
     assert distances.shape == indices.shape == (890, 10)
@@ -490,3 +491,22 @@ def test_spread_selection_leaves_the_surroundings_of_a_pick():
     scores = np.repeat([0.0, 1e-3], 100)  # the second heap is a little worse, but not next to a pick
     first, second = select_spread(random_walk(graph(X)), scores, np.arange(200), 2, 300)
     assert first < 100 <= second
+
+
+def test_intrinsic_dimension_is_that_of_the_surface_the_points_lie_on():
+    rng = np.random.default_rng(0)
+    for dimension in (1, 2, 5):
+        flat = rng.uniform(size=(5000, dimension)) @ rng.normal(size=(dimension, 9))
+        found = _graph.intrinsic_dimension(flat, np.random.RandomState(0))
+        assert found == pytest.approx(dimension, rel=0.2)
+        assert _graph.intrinsic_dimension(1e6 * flat + 3, np.random.RandomState(0)) == pytest.approx(found)
+    assert _graph.intrinsic_dimension(np.zeros((50, 3)), np.random.RandomState(0)) == 0
+
+
+def test_tree_is_searched_above_the_limit_where_the_data_are_flat(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(size=(500, 2)) @ rng.normal(size=(2, 9))
+    expected = nearest_neighbors(X, 7, np.random.RandomState(0))
+    monkeypatch.setattr(_graph, "EXACT_SEARCH_LIMIT", 100)
+    for found, exact in zip(nearest_neighbors(X, 7, np.random.RandomState(0)), expected, strict=True):
+        assert_array_equal(found, exact)

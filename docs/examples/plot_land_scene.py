@@ -43,7 +43,7 @@ print(f"{len(scene.data)} pixels, {scene.data.shape[1]} bands, the truth of {kno
 pipeline = make_pipeline(
     SpatialWindow(scene.scene_shape, size=3),
     StandardScaler(),
-    VAETransformer(max_epochs=20, random_state=0),
+    VAETransformer(random_state=0),
     LANDClassifier(random_state=0),
 )
 pipeline.fit(scene.data)

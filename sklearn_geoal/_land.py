@@ -38,9 +38,10 @@ _N_MODES = 200
 def owned_mass(forest, points):
     """Number of points whose first ancestor among ``points``, themselves included, is each of ``points``.
 
-    The root of the forest has to be among ``points``.
+    What has no such ancestor counts for the first of ``points``.
     """
     owner = np.full(len(forest.order), -1)
+    owner[forest.order[0]] = 0
     owner[points] = np.arange(len(points))
     return np.bincount(forest.inherit(owner), minlength=len(points)).astype(np.float64)
 

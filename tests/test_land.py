@@ -824,3 +824,11 @@ def test_salinas_a(data_home):
     queries = model.query(10, candidates=known)
     model.teach(queries, y[queries])
     assert np.mean(model.transduction_[known] == y[known]) >= 0.9
+
+
+def test_one_eigenpair_holds_no_distances_but_still_works():
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    model = land(n_eigenpairs=1).fit(X)
+    assert_allclose(model.diffusion_map_, 1, rtol=1e-6)
+    queries = model.query(3)
+    assert set(model.teach(queries, [0, 1, 2]).predict(X)) <= {0, 1, 2}

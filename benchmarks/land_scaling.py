@@ -21,7 +21,7 @@ from sklearn.datasets import make_blobs
 
 from sklearn_geoal import LANDClassifier, _land
 
-SIZES = {"full": [10_000, 100_000, 300_000, 1_000_000], "quick": [2_000, 5_000, 20_000]}
+SIZES = {"full": [5_000, 20_000, 100_000, 300_000, 1_000_000], "quick": [2_000, 5_000, 20_000]}
 PARTS = {
     "neighbours": ["nearest_neighbors"],
     "spectrum": ["kernel_weights", "random_walk", "leading_eigenpairs"],

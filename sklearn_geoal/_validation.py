@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterable
 from numbers import Integral, Number
 
 import numpy as np
@@ -41,19 +42,30 @@ def check_image_shape(image_shape, n_features):
     ValueError
         If ``image_shape`` is not three positive integers or their product is not ``n_features``.
     """
-    try:
-        shape = tuple(int(side) for side in image_shape)
-        valid = len(shape) == 3 and min(shape) > 0 and all(a == b for a, b in zip(shape, image_shape, strict=True))
-    except (TypeError, ValueError):
-        valid = False
-    if not valid:
+    sides = tuple(image_shape) if isinstance(image_shape, Iterable) else ()
+    if len(sides) != 3 or not all(isinstance(side, Integral) and side > 0 for side in sides):
         raise ValueError(f"image_shape must be three positive integers (channels, height, width); got {image_shape!r}.")
+    shape = tuple(int(side) for side in sides)
     if math.prod(shape) != n_features:
         raise ValueError(
             f"image_shape={shape} holds {math.prod(shape)} values, but X has {n_features} features: "
             "give X as rows of channels * height * width values."
         )
     return shape
+
+
+def check_scene_shape(scene_shape):
+    """Return ``(height, width)`` as ints.
+
+    Raises
+    ------
+    ValueError
+        If ``scene_shape`` is not two positive integers.
+    """
+    sides = tuple(scene_shape) if isinstance(scene_shape, Iterable) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) and side > 0 for side in sides):
+        raise ValueError(f"scene_shape must be two positive integers (height, width); got {scene_shape!r}.")
+    return int(sides[0]), int(sides[1])
 
 
 def labeled_mask(y, missing_label="auto"):

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from ._validation import check_choice
+from ._validation import check_choice, check_scene_shape
 
 _VARIABLE = "SKLEARN_GEOAL_DATA"
 _DIGITS = np.arange(10).astype(str)
@@ -587,7 +587,7 @@ def make_hyperspectral_scene(
     """
     n_classes = check_scalar(n_classes, "n_classes", Integral, min_val=1)
     n_bands = check_scalar(n_bands, "n_bands", Integral, min_val=1)
-    scene_shape = _check_scene_shape(scene_shape)
+    scene_shape = check_scene_shape(scene_shape)
     check_scalar(patch_scale, "patch_scale", Real, min_val=0, include_boundaries="neither")
     check_scalar(background, "background", Real, min_val=0, max_val=1, include_boundaries="left")
     for name, value in (("border_width", border_width), ("variability", variability), ("noise", noise)):
@@ -671,14 +671,6 @@ def _hidden(target, field, fraction):
         members = np.flatnonzero(target == label)
         hidden[members[np.argsort(-field[members])[: int(fraction * len(members))]]] = True
     return hidden
-
-
-def _check_scene_shape(scene_shape):
-    try:
-        height, width = scene_shape
-    except (TypeError, ValueError):
-        raise ValueError(f"scene_shape must be (height, width) in pixels; got {scene_shape!r}.") from None
-    return tuple(int(check_scalar(side, "each side of scene_shape", Integral, min_val=1)) for side in (height, width))
 
 
 def _numbered(prefix, n_names):

@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_consistent_length, check_random_state, check_scalar
 
-from ._validation import check_choice, encode_labels
+from ._validation import check_choice, check_indices, check_scene_shape, encode_labels
 from .model_selection import label_efficiency_curve
 
 try:
@@ -118,38 +118,12 @@ def _principal_components(X, n_components):
     return components, np.nan_to_num(pca.explained_variance_ratio_)
 
 
-def _check_scene_shape(scene_shape):
-    try:
-        height, width = (int(side) for side in scene_shape)
-    except (TypeError, ValueError):
-        height = width = 0
-    if height < 1 or width < 1:
-        raise ValueError(f"scene_shape must be two positive integers (height, width); got {scene_shape!r}.")
-    return height, width
-
-
 def _check_fills(scene_shape, n_rows, name):
     if n_rows != scene_shape[0] * scene_shape[1]:
         raise ValueError(
             f"{name} has {n_rows} rows, but scene_shape={scene_shape} holds {scene_shape[0] * scene_shape[1]} pixels: "
             "give one row for every pixel, line by line."
         )
-
-
-def _check_queries(queries, n_pixels):
-    queries = np.asarray(queries)
-    if not queries.size:
-        return np.empty(0, dtype=np.int64)
-    if queries.ndim != 1 or queries.dtype.kind not in "iu":
-        raise ValueError(
-            "queries must be a one-dimensional array of integer pixel indices; "
-            f"got shape {queries.shape} and type {queries.dtype}."
-        )
-    if not 0 <= queries.min() <= queries.max() < n_pixels:
-        raise IndexError(
-            f"queries must be pixel indices from 0 to {n_pixels - 1}; got some from {queries.min()} to {queries.max()}."
-        )
-    return queries
 
 
 def _check_curve(name, budgets, scores):
@@ -367,7 +341,7 @@ class ClassificationMapDisplay:
         IndexError
             If a query lies outside the scene.
         """
-        scene_shape = _check_scene_shape(scene_shape)
+        scene_shape = check_scene_shape(scene_shape)
         targets = [y_pred] if y_true is None else [y_pred, y_true]
         classes, codes = _encode_jointly(targets, labels, missing_label)
         for name, target in zip(("y_pred", "y_true"), codes, strict=False):
@@ -378,7 +352,7 @@ class ClassificationMapDisplay:
             _class_names(classes, display_labels),
             truth=None if y_true is None else maps[1],
             picture=None if scene is None else _false_color(scene, scene_shape, bands),
-            queries=None if queries is None else _check_queries(queries, maps[0].size),
+            queries=None if queries is None else check_indices("queries", queries, maps[0].size),
         )
         return display.plot(ax=ax)
 

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._validation import check_choice
+from ._validation import check_choice, check_scene_shape
 
 _BLOCK_VALUES = 2**23  # about 64 MiB of float64 at a time
 
@@ -216,12 +216,7 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset)
         if self.scene_shape is None:
             return X
-        try:
-            height, width = (int(check_scalar(side, "scene_shape", Integral, min_val=1)) for side in self.scene_shape)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"scene_shape must be (height, width), two positive integers, or None; got {self.scene_shape!r}."
-            ) from None
+        height, width = check_scene_shape(self.scene_shape)
         if height * width != len(X):
             raise ValueError(
                 f"scene_shape={(height, width)} holds {height * width} pixels, but X has {len(X)} rows: give the whole "

@@ -164,7 +164,7 @@ def test_maps_draw_on_given_axes():
         ({"scene": SCENE, "bands": (0, 1)}, ValueError, "three of the 7 bands"),
         ({"labels": [0, 1]}, ValueError, r"labels lacks \[2, 3\]"),
         ({"display_labels": ["a"]}, ValueError, "1 names for 4 classes"),
-        ({"queries": np.ones(54, dtype=bool)}, ValueError, "integer pixel indices"),
+        ({"queries": np.ones(54, dtype=bool)}, ValueError, "one-dimensional array of integer"),
         ({"queries": [54]}, IndexError, "0 to 53"),
         ({"queries": [-1]}, IndexError, "0 to 53"),
     ],

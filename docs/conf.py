@@ -2,6 +2,9 @@
 
 import re
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 import sklearn_geoal
 
 project = "sklearn_geoal"
@@ -12,13 +15,14 @@ version = release = sklearn_geoal.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "auto_examples/README.rst"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["math.css"]
 html_title = f"{project} {version}"
 
 autosummary_ignore_module_all = False  # a module's page lists its __all__
@@ -39,5 +43,14 @@ def skip_metadata_routing(app, what, name, obj, skip, options):
     return skip or re.fullmatch(r"set_\w+_request", name) is not None
 
 
+def write_math(translator, node):
+    """Formulas as MathML, which browsers show by themselves: the pages load no script from elsewhere."""
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    translator.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
 def setup(app):
     app.connect("autodoc-skip-member", skip_metadata_routing)
+    for node in (nodes.math, nodes.math_block):
+        app.add_node(node, override=True, html=(write_math, None))

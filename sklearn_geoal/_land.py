@@ -175,6 +175,11 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
     sklearn.semi_supervised.LabelSpreading : Label diffusion without queries.
     sklearn_geoal.model_selection.label_efficiency_curve : Runs the loop of queries and answers on known labels.
 
+    Notes
+    -----
+    Leave out masked pixels and borders filled with zeros: tens of thousands of equal rows have no neighbours but
+    themselves, and the search among them grows as their number squared.
+
     References
     ----------
     .. [1] Maggioni, M. and Murphy, J. M., "Learning by active nonlinear diffusion", Foundations of Data Science 1(3),

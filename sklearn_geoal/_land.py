@@ -491,12 +491,12 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             own = margins(distribution)
             # a label in the middle of an undecided region tells more than one at its edge or on an outlier
             self._margins = (own + neighborhood_mean(self._walk, own, n_steps=2)) / 2
-        codes = self._forest.inherit(self._codes)
         if self.propagation == "diffusion":
             total = distribution.sum(axis=1, keepdims=True)
             np.divide(distribution, total, out=distribution, where=total > 0)
             open_ = total[:, 0] == 0
         else:
+            codes = self._forest.inherit(self._codes)
             distribution = np.eye(n_classes, dtype=np.float32)[codes]
             open_ = codes < 0
         # out of reach of any label: the nearest one in diffusion distance

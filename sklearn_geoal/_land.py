@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from ._graph import (
@@ -27,7 +27,8 @@ from ._graph import (
     random_walk,
     select_spread,
 )
-from ._validation import check_candidates, check_choice, check_indices, encode_labels, join_labels, labeled_mask
+from ._queries import add_answers, check_answers, check_candidates, check_n_queries
+from ._validation import as_random_state, check_choice, encode_labels
 
 # steps over which a query keeps the other queries of its batch away
 _SPREAD_STEPS = 75
@@ -288,13 +289,8 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             If a candidate is no index into X.
         """
         check_is_fitted(self)
-        check_scalar(n_queries, "n_queries", Integral, min_val=1)
         candidates = check_candidates(candidates, self._unlabeled())
-        if n_queries > len(candidates):
-            raise ValueError(
-                f"n_queries={n_queries}, but only {len(candidates)} candidates are without a label: "
-                "ask for fewer or allow more candidates."
-            )
+        check_n_queries(n_queries, candidates)
         queries, _ = self._explore(n_queries, candidates)
         if len(queries) == n_queries:
             return queries
@@ -333,18 +329,8 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             If an index lies outside the X of ``fit``.
         """
         check_is_fitted(self)
-        indices = check_indices("indices", indices, len(self.density_))
-        marker = None if isinstance(self.missing_label, str) and self.missing_label == "auto" else self.missing_label
-        labels, known = labeled_mask(labels, marker)
-        if len(labels) != len(indices):
-            raise ValueError(f"teach needs one label for each index; got {len(indices)} indices, {len(labels)} labels.")
-        if not known.all():
-            raise ValueError(f"teach takes known labels; the label of index {indices[~known][0]} is missing.")
-        if len(np.unique(indices)) < len(indices):
-            raise ValueError("teach takes each index once; got some of them repeatedly.")
-        kept = ~np.isin(self._labeled, indices)
-        self._labels = join_labels(self._labels[kept], labels)
-        self._labeled = np.concatenate([self._labeled[kept], indices])
+        indices, labels = check_answers(indices, labels, len(self.density_), self.missing_label)
+        self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
         self._update_labels()
         return self
 
@@ -437,8 +423,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
 
     def _fit_graph(self, X):
         """Everything that does not depend on labels."""
-        # None draws fresh entropy and leaves numpy's global generator alone
-        rng = np.random.RandomState() if self.random_state is None else check_random_state(self.random_state)
+        rng = as_random_state(self.random_state)
         n_samples = X.shape[0]
         self.n_neighbors_ = min(self.n_neighbors, n_samples - 1)
         n_density = min(self.density_neighbors, n_samples - 1)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 from skorch import NeuralNet
 from tqdm import tqdm
 
-from ._validation import check_choice
+from ._validation import as_random_state, check_choice
 
 # the parts of skorch's net that the functions below leave to the user
 _NET_PARAM_PREFIXES = ("optimizer__", "callbacks__", "compile")
@@ -135,8 +135,7 @@ def resolve_optimizer(optimizer):
 
 def draw_seed(random_state):
     """Seed drawn from ``random_state``; None draws fresh entropy and leaves numpy's global generator alone."""
-    rng = np.random.RandomState() if random_state is None else check_random_state(random_state)
-    return int(rng.randint(np.iinfo(np.int32).max))
+    return int(as_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 @contextmanager
@@ -157,6 +156,23 @@ def seeded(seed, device="cpu"):
         finally:
             if mps_state is not None:
                 torch.mps.set_rng_state(mps_state)
+
+
+def location_and_scale(X):
+    """Mean and standard deviation of all values of X together; the scale of a constant X is 1."""
+    peak = float(np.abs(X).max()) or 1.0  # divided out first: squares of huge or tiny values leave the float range
+    Z = X / peak
+    mean, std = Z.mean(dtype=np.float64), Z.std(dtype=np.float64)
+    is_constant = std < np.finfo(X.dtype).eps  # it differs by rounding only
+    return float(mean * peak), 1.0 if is_constant else float(std * peak)
+
+
+def standardize(X, location, scale):
+    """What a network is given for X, in single precision."""
+    Z = X - location
+    Z /= scale
+    # what lies that far out is no datum, but the squares of the network's values must stay finite in float32
+    return np.clip(Z, -1e12, 1e12, out=Z).astype(np.float32, copy=False)
 
 
 def as_tensor(array, dtype=np.float32):

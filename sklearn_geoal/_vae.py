@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._nets import resolve_body
 from ._nets.conv import ConvDecoder, ConvEncoder
@@ -19,22 +19,15 @@ from ._torch import (
     epochs_as_dicts,
     forget_optimizer,
     infer,
+    location_and_scale,
     make_net,
     resolve_device,
     seeded,
     split_rows,
+    standardize,
     train,
 )
-from ._validation import check_choice, check_image_shape
-
-
-def location_and_scale(X):
-    """Mean and standard deviation of all values of X together; the scale of a constant X is 1."""
-    peak = float(np.abs(X).max()) or 1.0  # divided out first: squares of huge or tiny values leave the float range
-    Z = X / peak
-    mean, std = Z.mean(dtype=np.float64), Z.std(dtype=np.float64)
-    is_constant = std < np.finfo(X.dtype).eps  # it differs by rounding only
-    return float(mean * peak), 1.0 if is_constant else float(std * peak)
+from ._validation import check_choice, validate_rows
 
 
 class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -274,7 +267,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Latent features, of the dtype of X.
         """
         check_is_fitted(self)
-        X = self._check_X(X)
+        X = validate_rows(self, X, reset=False)
         mean, _ = infer(self.net_, self.net_.module_.encode, self._standardize(X))
         return (mean / self._latent_scale()).astype(X.dtype, copy=False)
 
@@ -320,7 +313,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Data, in the form that X had in ``fit``.
         """
         check_is_fitted(self)
-        X = self._check_X(X)
+        X = validate_rows(self, X, reset=False)
         module = self.net_.module_
         reconstructed = infer(self.net_, lambda x: module.expected(module.encode(x)[0]), self._standardize(X))
         return self._destandardize(reconstructed, X.dtype)
@@ -366,7 +359,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         check_is_fitted(self)
         check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
-        X = self._check_X(X)
+        X = validate_rows(self, X, reset=False)
         module = self.net_.module_
         rng = np.random.RandomState(draw_seed(random_state))
         noise = as_tensor(rng.standard_normal((n_draws, self._n_features_out))).to(self.net_.device)
@@ -397,7 +390,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         if from_scratch:
             for name in ("net_", "noise_variance_"):  # a fit that fails must not leave the net of other data behind
                 vars(self).pop(name, None)
-        X = self._check_X(X, reset=from_scratch)
+        X = validate_rows(self, X, reset=from_scratch)
         if self.likelihood == "bernoulli":
             _check_within_unit_interval(X)
         if from_scratch:
@@ -462,23 +455,6 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_choice("likelihood", self.likelihood, ("gaussian", "bernoulli"))
         check_choice("latent_unit", self.latent_unit, ("posterior", "prior"))
 
-    def _check_X(self, X, reset=False):
-        """Rows of X after validation; in ``fit`` (reset) also take note of the form of X."""
-        given_shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) == 4 else None
-        if given_shape is not None:
-            X = np.asarray(X).reshape(len(X), math.prod(given_shape))
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=2 if reset else 1)
-        if reset:
-            shape = given_shape if self.image_shape is None else self.image_shape
-            self.image_shape_ = None if shape is None else check_image_shape(shape, X.shape[1])
-            self._row_shape = given_shape or X.shape[1:]
-        if given_shape not in (None, self.image_shape_):
-            raise ValueError(
-                f"X holds images of shape {given_shape}, expected {self.image_shape_} (channels, height, width): "
-                "give X as image_shape says, or as it was in fit."
-            )
-        return X
-
     def _model_params(self):
         names = ("n_components", "hidden_units", "encoder", "decoder", "likelihood", "beta")
         return {name: getattr(self, name) for name in names}
@@ -498,10 +474,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return self.posterior_scale_ if self.latent_unit == "posterior" else 1.0
 
     def _standardize(self, X):
-        Z = X - self.location_
-        Z /= self.scale_
-        # what lies that far out is no datum, but the squares of the network's values must stay finite in float32
-        return np.clip(Z, -1e12, 1e12, out=Z).astype(np.float32, copy=False)
+        return standardize(X, self.location_, self.scale_)
 
     def _destandardize(self, X, dtype):
         return (X.astype(dtype, copy=False) * self.scale_ + self.location_).reshape(-1, *self._row_shape)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from numbers import Integral, Number
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import validate_data
 
 
 def check_choice(name, value, choices):
@@ -66,6 +67,39 @@ def check_scene_shape(scene_shape):
     if len(sides) != 2 or not all(isinstance(side, Integral) and side > 0 for side in sides):
         raise ValueError(f"scene_shape must be two positive integers (height, width); got {scene_shape!r}.")
     return int(sides[0]), int(sides[1])
+
+
+def validate_rows(estimator, X, reset):
+    """Rows of X after scikit-learn's validation, images flattened.
+
+    With ``reset``, in ``fit``, the estimator takes note of the form of X: ``image_shape_`` is (channels, height, width)
+    or None, ``_row_shape`` the shape in which rows are given back. Images are told by the estimator's ``image_shape``
+    or by an X of shape (n_samples, channels, height, width).
+
+    Raises
+    ------
+    ValueError
+        If X is invalid or holds images of another shape than ``image_shape`` or ``fit`` said.
+    """
+    given_shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) == 4 else None
+    if given_shape is not None:
+        X = np.asarray(X).reshape(len(X), math.prod(given_shape))
+    X = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=2 if reset else 1)
+    if reset:
+        shape = given_shape if estimator.image_shape is None else estimator.image_shape
+        estimator.image_shape_ = None if shape is None else check_image_shape(shape, X.shape[1])
+        estimator._row_shape = given_shape or X.shape[1:]
+    if given_shape not in (None, estimator.image_shape_):
+        raise ValueError(
+            f"X holds images of shape {given_shape}, expected {estimator.image_shape_} (channels, height, width): "
+            "give X as image_shape says, or as it was in fit."
+        )
+    return X
+
+
+def as_random_state(random_state):
+    """RandomState from a seed or generator; None draws fresh entropy and leaves numpy's global generator alone."""
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
 def labeled_mask(y, missing_label="auto"):
@@ -131,77 +165,6 @@ def encode_labels(y, missing_label="auto"):
     codes = np.full(len(y), -1, dtype=np.int64)
     codes[labeled] = known
     return classes, codes
-
-
-def check_candidates(candidates, allowed):
-    """Indices of the samples that may be asked for, ascending.
-
-    Parameters
-    ----------
-    candidates : None, array-like of bool of shape (n_samples,) or array-like of int
-        Mask or indices; None for all.
-    allowed : ndarray of bool of shape (n_samples,)
-        Candidates outside are left out.
-
-    Raises
-    ------
-    ValueError
-        If ``candidates`` is neither a mask of the right length nor one-dimensional and integer.
-    IndexError
-        If an index lies outside.
-    """
-    if candidates is None:
-        return np.flatnonzero(allowed)
-    candidates = np.asarray(candidates)
-    if candidates.dtype != bool:
-        chosen = check_indices("candidates", candidates, len(allowed))
-        candidates = np.zeros(len(allowed), dtype=bool)
-        candidates[chosen] = True
-    elif candidates.shape != allowed.shape:
-        raise ValueError(f"candidates is a mask of shape {candidates.shape}, but X has {len(allowed)} samples.")
-    return np.flatnonzero(candidates & allowed)
-
-
-def check_indices(name, indices, n_samples):
-    """Return ``indices`` as a one-dimensional integer array after checking that all are from 0 to n_samples - 1.
-
-    Raises
-    ------
-    ValueError
-        If they are not one-dimensional and integer.
-    IndexError
-        If one lies outside.
-    """
-    indices = np.asarray(indices)
-    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and len(indices)):
-        raise ValueError(
-            f"{name} must be a one-dimensional array of integer indices; "
-            f"got an array of shape {indices.shape} and type {indices.dtype}."
-        )
-    indices = indices.astype(np.int64)
-    if len(indices) and not 0 <= indices.min() <= indices.max() < n_samples:
-        raise IndexError(
-            f"{name} must be indices from 0 to {n_samples - 1}; got some from {indices.min()} to {indices.max()}."
-        )
-    return indices
-
-
-def join_labels(known, new):
-    """Known labels followed by new ones, in the type of both; an empty ``known`` sets no type.
-
-    Raises
-    ------
-    ValueError
-        If one holds strings and the other numbers.
-    """
-    if not len(known) or not len(new):
-        return known if len(known) else new
-    if isinstance(known[0], str) != isinstance(new[0], str):
-        raise ValueError(
-            f"The labels known so far are like {known[0]!r}, the new ones like {new[0]!r}: "
-            "labels must be all strings or all numbers."
-        )
-    return np.concatenate([known, new])
 
 
 def _as_label_array(y):

@@ -7,7 +7,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
-from ._validation import check_candidates, check_choice, encode_labels
+from ._queries import check_candidates
+from ._validation import check_choice, encode_labels
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
 

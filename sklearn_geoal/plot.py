@@ -5,7 +5,8 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.utils import check_array, check_consistent_length, check_random_state, check_scalar
 
-from ._validation import check_choice, check_indices, check_scene_shape, encode_labels
+from ._queries import check_indices
+from ._validation import check_choice, check_scene_shape, encode_labels
 from .model_selection import label_efficiency_curve
 
 try:

@@ -11,8 +11,9 @@ PACKAGE = Path(sklearn_geoal.__file__).parent
 
 LEVELS = (
     {"__init__", "_validation"},  # the checks lie under everything, the two other ground-floor modules included
-    {"_torch", "datasets"},
+    {"_torch", "_queries", "datasets"},
     {"_graph", "_manifolds", "_nets", "augment", "preprocessing", "metrics"},
+    {"_net_classifier"},  # a network alone: what active and semi-supervised learners start from and are compared with
     {"_vae", "_hyperbolic_vae", "_recal", "_land", "_ddal", "_mixmatch", "_symmetric_vae", "model_selection"},
     {"interop", "plot"},
 )
@@ -20,7 +21,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 SIDEWAYS = {("_nets", "_manifolds")}
 
 NETS = {"_nets", "_manifolds", "augment"}
-DEEP = {"_vae", "_hyperbolic_vae", "_recal", "_mixmatch", "_symmetric_vae"}
+DEEP = {"_net_classifier", "_vae", "_hyperbolic_vae", "_recal", "_mixmatch", "_symmetric_vae"}
 ONLY_IN = {
     "skorch": {"_torch"},
     "matplotlib": {"plot"},

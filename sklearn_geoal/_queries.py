@@ -1,0 +1,129 @@
+"""What the queries and answers of all active learners have in common."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from ._validation import labeled_mask
+
+
+def check_candidates(candidates, allowed):
+    """Indices of the samples that may be asked for, ascending.
+
+    Parameters
+    ----------
+    candidates : None, array-like of bool of shape (n_samples,) or array-like of int
+        Mask or indices; None for all.
+    allowed : ndarray of bool of shape (n_samples,)
+        Candidates outside are left out.
+
+    Raises
+    ------
+    ValueError
+        If ``candidates`` is neither a mask of the right length nor one-dimensional and integer.
+    IndexError
+        If an index lies outside.
+    """
+    if candidates is None:
+        return np.flatnonzero(allowed)
+    candidates = np.asarray(candidates)
+    if candidates.dtype != bool:
+        chosen = check_indices("candidates", candidates, len(allowed))
+        candidates = np.zeros(len(allowed), dtype=bool)
+        candidates[chosen] = True
+    elif candidates.shape != allowed.shape:
+        raise ValueError(f"candidates is a mask of shape {candidates.shape}, but X has {len(allowed)} samples.")
+    return np.flatnonzero(candidates & allowed)
+
+
+def check_n_queries(n_queries, candidates):
+    """Check that so many of the candidates can be asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n_queries`` is no positive integer or larger than the number of candidates.
+    """
+    check_scalar(n_queries, "n_queries", Integral, min_val=1)
+    if n_queries > len(candidates):
+        raise ValueError(
+            f"n_queries={n_queries}, but only {len(candidates)} candidates are without a label: "
+            "ask for fewer or allow more candidates."
+        )
+
+
+def check_answers(indices, labels, n_samples, missing_label):
+    """Indices and labels given to ``teach``, as arrays.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each index, an index is repeated, or a label is missing.
+    IndexError
+        If an index lies outside.
+    """
+    indices = check_indices("indices", indices, n_samples)
+    marker = None if isinstance(missing_label, str) and missing_label == "auto" else missing_label
+    labels, known = labeled_mask(labels, marker)
+    if len(labels) != len(indices):
+        raise ValueError(f"teach needs one label for each index; got {len(indices)} indices, {len(labels)} labels.")
+    if not known.all():
+        raise ValueError(f"teach takes known labels; the label of index {indices[~known][0]} is missing.")
+    if len(np.unique(indices)) < len(indices):
+        raise ValueError("teach takes each index once; got some of them repeatedly.")
+    return indices, labels
+
+
+def add_answers(labeled, labels, new_indices, new_labels):
+    """Labelled indices and their labels with new ones, which replace older labels of the same index.
+
+    Raises
+    ------
+    ValueError
+        If one holds strings and the other numbers.
+    """
+    kept = ~np.isin(labeled, new_indices)
+    return np.concatenate([labeled[kept], new_indices]), join_labels(labels[kept], new_labels)
+
+
+def check_indices(name, indices, n_samples):
+    """Return ``indices`` as a one-dimensional integer array after checking that all are from 0 to n_samples - 1.
+
+    Raises
+    ------
+    ValueError
+        If they are not one-dimensional and integer.
+    IndexError
+        If one lies outside.
+    """
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and len(indices)):
+        raise ValueError(
+            f"{name} must be a one-dimensional array of integer indices; "
+            f"got an array of shape {indices.shape} and type {indices.dtype}."
+        )
+    indices = indices.astype(np.int64)
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_samples:
+        raise IndexError(
+            f"{name} must be indices from 0 to {n_samples - 1}; got some from {indices.min()} to {indices.max()}."
+        )
+    return indices
+
+
+def join_labels(known, new):
+    """Known labels followed by new ones, in the type of both; an empty ``known`` sets no type.
+
+    Raises
+    ------
+    ValueError
+        If one holds strings and the other numbers.
+    """
+    if not len(known) or not len(new):
+        return known if len(known) else new
+    if isinstance(known[0], str) != isinstance(new[0], str):
+        raise ValueError(
+            f"The labels known so far are like {known[0]!r}, the new ones like {new[0]!r}: "
+            "labels must be all strings or all numbers."
+        )
+    return np.concatenate([known, new])

@@ -117,6 +117,14 @@ def neighbors_of_graph(graph, n_needed, n_wanted):
     return distances[nearest], columns[nearest]
 
 
+def center_and_unit(X):
+    """Mean of X and its largest deviation: with them neither an offset nor the units cost distances their digits."""
+    peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
+    Z = X / peak
+    location = Z.mean(axis=0)
+    return location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak
+
+
 # --- kernel, Markov operator, spectrum --------------------------------------------------------------------------------
 
 
@@ -124,7 +132,8 @@ def kernel_weights(distances, indices, scale="local"):
     """Symmetric weights W of the neighbour graph.
 
     ``scale="local"``: W_ij = exp(-d_ij^2 / (s_i s_j)), s_i the distance from i to its last neighbour (self-tuning,
-    Zelnik-Manor and Perona 2004). ``"global"``: W_ij = exp(-d_ij^2 / s^2), s the mean of the s_i; a number is s itself.
+    Zelnik-Manor and Perona 2004). ``"own"``: W_ij = exp(-d_ij^2 / s_i^2) (Kushnir and Venturi, eq. (1)). ``"global"``:
+    W_ij = exp(-d_ij^2 / s^2), s the mean of the s_i; a number is s itself.
     W is the mean of the weights in the two directions, and at least half of MIN_WEIGHT.
 
     Returns
@@ -134,11 +143,11 @@ def kernel_weights(distances, indices, scale="local"):
     """
     n_samples, n_neighbors = distances.shape
     reach = distances[:, -1]
-    if isinstance(scale, str) and scale == "local":
+    if isinstance(scale, str) and scale in ("local", "own"):
         # duplicates have no extent of their own: a thousandth of the usual one
         typical = np.median(reach[reach > 0]) if reach.any() else 1.0
         reach = np.maximum(reach, 1e-3 * typical)
-        exponent = (distances / reach[:, None]) * (distances / reach[indices])
+        exponent = (distances / reach[:, None]) * (distances / (reach[indices] if scale == "local" else reach[:, None]))
     else:
         exponent = (distances / ((reach.mean() or 1.0) if isinstance(scale, str) else scale)) ** 2
     weights = np.maximum(np.exp(-exponent), MIN_WEIGHT)
@@ -438,7 +447,8 @@ def neighborhood_mean(walk, values, n_steps):
 def select_spread(walk, scores, candidates, n_select, n_steps):
     """Choose candidates of small score one after another, each keeping its surroundings from being chosen next.
 
-    Each pick is taken as labelled: its unit mass, diffused as labels are, is added to the scores.
+    Each pick is taken as labelled: its unit mass, diffused as labels are, is added to the scores. Of equal scores, the
+    first in ``candidates`` is chosen.
 
     Parameters
     ----------
@@ -455,15 +465,16 @@ def select_spread(walk, scores, candidates, n_select, n_steps):
     picks : ndarray of shape (n_select,)
         In order of choice.
     """
-    scores = scores.astype(np.float64)
-    free = np.full(len(scores), np.inf)  # what keeps all but the candidates from being chosen
-    free[candidates] = 0
+    left = scores[candidates].astype(np.float64)
+    position = np.full(len(scores), -1)
+    position[candidates] = np.arange(len(candidates))
     picks = np.empty(n_select, dtype=np.int64)
     for i in range(n_select):
-        pick = picks[i] = np.argmin(scores + free)
-        free[pick] = np.inf
-        points, mass = diffused_mass(walk, pick, n_steps)
-        scores[points] += mass
+        first = np.argmin(left)
+        picks[i], left[first] = candidates[first], np.inf
+        points, mass = diffused_mass(walk, picks[i], n_steps)
+        near = position[points]
+        left[near[near >= 0]] += mass[near >= 0]
     return picks
 
 

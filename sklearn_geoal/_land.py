@@ -13,6 +13,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from ._graph import (
+    center_and_unit,
     density_forest,
     diffuse_labels,
     diffused_mass,
@@ -432,7 +433,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             distances, indices = neighbors_of_graph(X, self.n_neighbors_, n_density)
             self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric="precomputed").fit(X)
         else:
-            self._location, self._unit = _center_and_unit(X)
+            self._location, self._unit = center_and_unit(X)
             X = (X - self._location) / self._unit
             distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng)
             distances = distances * self._unit
@@ -531,11 +532,3 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         tags.target_tags.required = False
         tags.input_tags.sparse = tags.input_tags.pairwise = self.metric == "precomputed"
         return tags
-
-
-def _center_and_unit(X):
-    """Mean of X and its largest deviation: with them neither an offset nor the units cost distances their digits."""
-    peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
-    Z = X / peak
-    location = Z.mean(axis=0)
-    return location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak

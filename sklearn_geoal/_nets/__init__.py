@@ -4,6 +4,7 @@ import inspect
 import numbers
 from functools import partial
 
+import torch
 from torch import nn
 
 
@@ -45,3 +46,21 @@ def resolve_body(name, body, dense, conv, *, hidden_units, image_shape):
     ):
         raise ValueError(f'hidden_units must be "auto" or a tuple of positive integers; got {hidden_units!r}.')
     return partial(chosen, hidden_units=tuple(hidden_units))
+
+
+def checked(body, input_shape, output_shape):
+    """The module ``body``, if it takes (n, *input_shape) to (n, *output_shape).
+
+    Raises
+    ------
+    ValueError
+        If it gives another shape.
+    """
+    with torch.no_grad():
+        shape = tuple(body.eval()(torch.zeros(2, *input_shape)).shape)
+    if shape != (2, *output_shape):
+        raise ValueError(
+            f"{type(body).__name__} takes shape {(2, *input_shape)} to {shape}, expected {(2, *output_shape)}: "
+            "let it return as many outputs as it is told when it is made."
+        )
+    return body

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from . import checked
+
 # in units of the variance of the data, which are standardised: float32 resolves no finer reconstruction
 MIN_NOISE_VARIANCE = 1e-8
 
@@ -89,24 +91,6 @@ class VAE(nn.Module):
             log_ratio = (draw**2 + log_var - z**2).sum(1) / 2
             log_weights.append(self.log_likelihood(x, z) + log_ratio)
         return torch.logsumexp(torch.stack(log_weights), 0) - math.log(len(noise))
-
-
-def checked(body, input_shape, output_shape):
-    """The module ``body``, if it takes (n, *input_shape) to (n, *output_shape).
-
-    Raises
-    ------
-    ValueError
-        If it gives another shape.
-    """
-    with torch.no_grad():
-        shape = tuple(body.eval()(torch.zeros(2, *input_shape)).shape)
-    if shape != (2, *output_shape):
-        raise ValueError(
-            f"{type(body).__name__} takes shape {(2, *input_shape)} to {shape}, expected {(2, *output_shape)}: "
-            "let it return as many outputs as it is told when it is made."
-        )
-    return body
 
 
 def draw_latents(mean, log_var, noise):

@@ -13,8 +13,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
-from sklearn_geoal import plot
 from sklearn_geoal.plot import ClassificationMapDisplay, LabelEfficiencyDisplay, LatentDisplay
+from sklearn_geoal.plot._common import class_colors
+from sklearn_geoal.plot._maps import _false_color
 
 SHAPE = (6, 9)
 RNG = np.random.default_rng(0)
@@ -51,11 +52,11 @@ def assert_nothing_is_clipped(figure):
 
 
 def test_colors_differ_from_each_other_and_from_the_unlabeled():
-    table = plot._class_colors(20)
+    table = class_colors(20)
     gaps = [np.abs(a - b).max() for a, b in itertools.combinations(np.vstack([table, [0, 0, 0], [1, 1, 1]]), 2)]
     assert min(gaps) > 0.15
-    np.testing.assert_array_equal(plot._class_colors(5)[:5], table[:5])
-    assert len(np.unique(plot._class_colors(40), axis=0)) == 41
+    np.testing.assert_array_equal(class_colors(5)[:5], table[:5])
+    assert len(np.unique(class_colors(40), axis=0)) == 41
 
 
 def test_truth_and_prediction_share_the_colors_of_the_legend():
@@ -110,19 +111,19 @@ def test_from_estimator_draws_its_predictions():
 
 def test_false_color_is_robust_and_does_not_depend_on_units():
     scene = SCENE.copy()
-    picture = plot._false_color(scene, SHAPE, None)
+    picture = _false_color(scene, SHAPE, None)
     assert picture.shape == (*SHAPE, 3) and picture.min() == 0 and picture.max() == 1
-    np.testing.assert_allclose(plot._false_color(1e-6 * scene + 5, SHAPE, None), picture, atol=1e-6)
-    np.testing.assert_allclose(plot._false_color(scene.reshape(*SHAPE, 7), SHAPE, None), picture)
+    np.testing.assert_allclose(_false_color(1e-6 * scene + 5, SHAPE, None), picture, atol=1e-6)
+    np.testing.assert_allclose(_false_color(scene.reshape(*SHAPE, 7), SHAPE, None), picture)
     scene[3, 2], scene[7] = np.inf, np.nan
-    masked = plot._false_color(scene, SHAPE, None).reshape(54, 3)
+    masked = _false_color(scene, SHAPE, None).reshape(54, 3)
     assert (masked[[3, 7]] == 1).all() and np.isfinite(masked).all()
-    bands = plot._false_color(SCENE, SHAPE, (6, 0, 2))
-    np.testing.assert_array_equal(bands, plot._false_color(SCENE[:, [6, 0, 2]], SHAPE, None))
-    grey = plot._false_color(SCENE[:, :1], SHAPE, None)
+    bands = _false_color(SCENE, SHAPE, (6, 0, 2))
+    np.testing.assert_array_equal(bands, _false_color(SCENE[:, [6, 0, 2]], SHAPE, None))
+    grey = _false_color(SCENE[:, :1], SHAPE, None)
     np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
-    assert np.isfinite(plot._false_color(np.ones((54, 7)), SHAPE, None)).all()
-    assert (plot._false_color(np.full((54, 7), np.nan), SHAPE, None) == 1).all()
+    assert np.isfinite(_false_color(np.ones((54, 7)), SHAPE, None)).all()
+    assert (_false_color(np.full((54, 7), np.nan), SHAPE, None) == 1).all()
 
 
 @pytest.mark.parametrize(

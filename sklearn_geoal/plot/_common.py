@@ -1,0 +1,79 @@
+"""What the displays share: colours, classes, legends, principal components."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch
+from sklearn.decomposition import PCA
+
+from .._validation import encode_labels
+
+# Okabe and Ito's seven, then each colour as far as possible from those before it and from white, black and the grey of
+# the unlabelled, as seen with full colour vision, without red cones and without green cones
+_COLORS = (
+    "#0072B2 #E69F00 #009E73 #D55E00 #CC79A7 #56B4E9 #F0E442 #5A002D #9600FF #000096 "
+    "#3C4B00 #00FFA5 #A50F87 #874B4B #003C5A #8778F0 #FF2D69 #5A2DB4 #78F0FF #E100D2"
+).split()
+UNLABELED = "#D0D0D0"
+
+
+def class_colors(n_classes):
+    """RGB of each class, and in the last row, which index -1 finds, of the unlabelled: (n_classes + 1, 3)."""
+    if n_classes <= len(_COLORS):
+        colors = _COLORS[:n_classes]
+    else:
+        colors = plt.colormaps["turbo"](np.linspace(0, 1, n_classes))[:, :3]
+    return np.array([to_rgb(color) for color in [*colors, UNLABELED]])
+
+
+def encode_jointly(targets, labels, missing_label):
+    """Classes of all the targets together, and each target as indices into them, -1 where there is no label."""
+    encoded = [encode_labels(y, missing_label) for y in targets]
+    found = [known for known, _ in encoded if len(known)]
+    if len({isinstance(known[0], str) for known in found}) > 1:
+        raise ValueError("y_true and y_pred must hold labels of one type; got strings in one and numbers in the other.")
+    found = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
+    classes = found if labels is None else np.asarray(labels)
+    unknown = [label for label in found.tolist() if label not in classes.tolist()]
+    if unknown:
+        raise ValueError(f"labels lacks {unknown}, which occur in y: name every class in labels, or leave it None.")
+    index = {label: i for i, label in enumerate(classes.tolist())}
+    return classes, [np.array([*(index[label] for label in known.tolist()), -1])[codes] for known, codes in encoded]
+
+
+def names_of(classes, display_labels):
+    # integers among missing values come as floats
+    names = [
+        f"{c:g}" if isinstance(c, float) else str(c) for c in (classes if display_labels is None else display_labels)
+    ]
+    if len(names) != len(classes):
+        raise ValueError(
+            f"display_labels holds {len(names)} names for {len(classes)} classes, {list(map(str, classes))}: "
+            "give one name for each, in their order."
+        )
+    return names
+
+
+def add_class_legend(ax, class_names, codes):
+    """Names of all classes right of the axes, and of the unlabelled if there are any."""
+    colors = class_colors(len(class_names))
+    handles = [Patch(facecolor=colors[i], label=name) for i, name in enumerate(class_names)]
+    if (codes < 0).any():
+        handles.append(Patch(facecolor=colors[-1], label="unlabelled"))
+    _, n_columns = legend_shape(len(handles))
+    ax.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, ncols=n_columns
+    )
+
+
+def legend_shape(n_entries):
+    n_columns = -(-n_entries // 21)
+    return -(-n_entries // n_columns), n_columns
+
+
+def principal_components(X, n_components):
+    """Leading components (n_samples, n_components) of X and their shares of its variance, zero where X is constant."""
+    pca = PCA(n_components, random_state=0)
+    with np.errstate(invalid="ignore"):
+        components = pca.fit_transform(X)
+    return components, np.nan_to_num(pca.explained_variance_ratio_)

@@ -6,7 +6,9 @@ __version__ = "0.1.0"
 
 # name -> module: torch, skorch, pynndescent and matplotlib are imported when an estimator is first asked for
 _ESTIMATORS = {
+    "DDALQueryStrategy": "._ddal",
     "LANDClassifier": "._land",
+    "NetClassifier": "._net_classifier",
     "VAETransformer": "._vae",
 }
 _MODULES = ("datasets", "model_selection", "plot", "preprocessing")

@@ -133,6 +133,11 @@ def resolve_optimizer(optimizer):
     return known[optimizer.lower()]
 
 
+def is_skorch(estimator):
+    """Whether an estimator is a skorch net, such as skorch.NeuralNetClassifier."""
+    return isinstance(estimator, NeuralNet)
+
+
 def draw_seed(random_state):
     """Seed drawn from ``random_state``; None draws fresh entropy and leaves numpy's global generator alone."""
     return int(as_random_state(random_state).randint(np.iinfo(np.int32).max))
@@ -354,6 +359,61 @@ def infer(net, function, *arrays):
             results.append([part[:n_rows].cpu() for part in (result if isinstance(result, tuple) else (result,))])
     joined = tuple(torch.cat(parts).numpy() for parts in zip(*results, strict=True))
     return joined if len(joined) > 1 else joined[0]
+
+
+def penultimate(net, X, layer=None):
+    """Hidden representation of rows: what the last linear layer of a trained net is given, or the layer so named.
+
+    Parameters
+    ----------
+    net : skorch.NeuralNet
+        Trained net. Its module is called as the net itself calls it to predict.
+    X : ndarray of shape (n_samples, ...)
+        Rows as the net takes them.
+    layer : str, default=None
+        Name of a layer of the module, as ``named_modules`` lists it. None: the linear layer that is called last.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_samples, n_hidden)
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or it is never called.
+    """
+    layers = dict(net.module_.named_modules())
+    linear = [name for name, module in layers.items() if isinstance(module, torch.nn.Linear)]
+    if layer is not None and layer not in layers:
+        raise ValueError(
+            f"layer={layer!r} is not in {type(net.module_).__name__}, whose layers are "
+            f"{', '.join(repr(name) for name in layers if name)}."
+        )
+    if layer is None and not linear:
+        raise ValueError(
+            f"{type(net.module_).__name__} has no linear layer whose input could serve as its representation: name "
+            f"another layer; there are {', '.join(repr(name) for name in layers if name)}."
+        )
+    given = []
+    hooks = [
+        layers[name].register_forward_pre_hook(lambda module, args: given.append(args[0].detach()))
+        for name in (linear if layer is None else [layer])
+    ]
+
+    def last_given():
+        if not given:
+            raise ValueError(f"layer={layer!r} is never called when {type(net.module_).__name__} predicts.")
+        last = given[-1].flatten(1)
+        given.clear()
+        return last
+
+    try:
+        if isinstance(net, TensorNet):
+            return infer(net, lambda x: (net.module_.logits(x), last_given())[1], X)
+        return torch.cat([last_given().cpu() for _ in net.forward_iter(X)]).numpy()
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def forget_optimizer(net):

@@ -24,7 +24,9 @@ TRANSFORMERS = [estimator for estimator in ESTIMATORS if hasattr(estimator, "tra
 
 # one parameter of each to search over
 GRIDS = {
+    "DDALQueryStrategy": {"n_neighbors": [5, 10]},
     "LANDClassifier": {"n_neighbors": [5, 10]},
+    "NetClassifier": {"hidden_units": [(8,), (16,)]},
     "SpatialWindow": {"size": [1, 3]},
     "VAETransformer": {"n_components": [1, 2]},
 }

@@ -1,0 +1,551 @@
+"""Diffusion-based deep active learning (DDAL): ask where labels diffused over a network's representation are open."""
+
+import math
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from ._graph import (
+    center_and_unit,
+    diffuse_labels,
+    kernel_density,
+    kernel_weights,
+    margins,
+    nearest_neighbors,
+    random_walk,
+    select_spread,
+)
+from ._net_classifier import NetClassifier
+from ._queries import add_answers, check_answers, check_candidates, check_n_queries
+from ._torch import draw_seed, is_skorch, penultimate
+from ._validation import check_choice, encode_labels
+
+CRITERIA = {"one_vs_all": ("min_abs", "norm"), "multivariate": ("uncertainty", "margin", "entropy")}
+
+
+def certainty(u, criterion, norm_order=1):
+    """How decided diffused labels are: 0 where nothing speaks for one class against another, 1 at a labelled sample.
+
+    With u_c the probability that a walk meets a label of class c, and r = sum_c u_c, one-vs-all diffusion of +1 and -1
+    gives chi_c = 2 u_c - r, and multivariate diffusion from uniform distributions gives p_c = u_c + (1 - r) / C.
+
+    - "min_abs": min_c |chi_c|, eq. (6)
+    - "norm": (sum_c |chi_c|^p / C)^(1/p), max_c |chi_c| for p = inf
+    - "uncertainty": (max_c p_c - 1/C) / (1 - 1/C)
+    - "margin": p of the most probable class minus p of the second
+    - "entropy": 1 + sum_c p_c log p_c / log C
+
+    Parameters
+    ----------
+    u : ndarray of shape (n_samples, n_classes)
+    criterion : str
+    norm_order : float
+        The p of "norm".
+
+    Returns
+    -------
+    certainty : ndarray of shape (n_samples,)
+    """
+    n_classes, reached = u.shape[1], u.sum(axis=1, keepdims=True)
+    if n_classes < 2:
+        return reached[:, 0]  # how far the only class reaches
+    chi, p = 2 * u - reached, u + (1 - reached) / n_classes
+    if criterion == "min_abs":
+        return np.abs(chi).min(axis=1)
+    if criterion == "norm":
+        largest = np.abs(chi).max(axis=1, keepdims=True)
+        ratio = np.abs(chi) / np.where(largest > 0, largest, 1)  # whose powers do not underflow, up to p = inf
+        return largest[:, 0] * (ratio**norm_order).mean(axis=1) ** (1 / norm_order)
+    if criterion == "uncertainty":
+        return (p.max(axis=1) * n_classes - 1) / (n_classes - 1)
+    if criterion == "margin":
+        return margins(p)
+    return 1 + (p * np.log(np.maximum(p, np.finfo(p.dtype).tiny))).sum(axis=1) / math.log(n_classes)
+
+
+def representation(estimator, X, layer=None):
+    """What the last linear map of a trained classifier is given: (n_samples, ...) -> (n_samples, n_hidden).
+
+    Raises
+    ------
+    ValueError
+        If ``estimator`` is not of a kind whose representation is known, or has no such layer.
+    """
+    if isinstance(estimator, Pipeline):
+        steps, estimator = estimator[:-1], estimator[-1]
+        X = steps.transform(X) if len(steps) else X
+    if isinstance(estimator, NetClassifier):
+        return estimator.embed(X, layer)
+    if is_skorch(estimator):
+        return penultimate(estimator, X, layer)
+    if layer is not None:
+        raise ValueError(f"layer={layer!r} is for torch modules, but the estimator is a {type(estimator).__name__}.")
+    if isinstance(estimator, MLPClassifier):
+        return hidden_activations(estimator, X)
+    if hasattr(estimator, "coef_"):
+        return X  # a linear model: its only linear map is given X itself
+    raise ValueError(
+        f"{type(estimator).__name__} is no network whose hidden representation could be taken: give embedding='input', "
+        "a transformer, or a callable(estimator, X) that returns the representation."
+    )
+
+
+def hidden_activations(mlp, X):
+    """Activations of the last hidden layer of a trained MLPClassifier."""
+    apply = {"identity": lambda x: x, "logistic": expit, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)}
+    for weights, bias in zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True):
+        X = apply[mlp.activation](X @ weights + bias)
+    return X
+
+
+def warm_started(estimator):
+    """The estimator with the parameter ``warm_start``, its own or that of its last step, set to True.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    name, last = "warm_start", estimator
+    if isinstance(estimator, Pipeline):
+        name, last = f"{estimator.steps[-1][0]}__warm_start", estimator[-1]
+    if "warm_start" not in last.get_params():
+        raise ValueError(
+            f"warm_start=True needs an estimator that goes on from its present weights, but {type(last).__name__} has "
+            "no parameter warm_start: set warm_start=False."
+        )
+    return estimator.set_params(**{name: True})
+
+
+def _estimator_has(method):
+    return lambda self: hasattr(NetClassifier if self.estimator is None else self.estimator, method)
+
+
+class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Diffusion-based deep active learning (DDAL).
+
+    A classifier that is trained on the samples labelled so far, and asks for the next ones [1]_. The hidden
+    representation that the classifier has learned of all samples, labelled or not, makes a graph of nearest neighbours;
+    the known labels are diffused over it for a few steps, restored after each. Where no label arrives, or labels of
+    several classes arrive alike, the diffused labels are near zero, and the next queries are there: they explore the
+    data as long as parts of it are out of reach of any label, and refine the boundaries between the classes
+    afterwards. By default, the queries of a batch keep away from each other.
+
+    Parameters
+    ----------
+    estimator : classifier, default=None
+        Cloned and trained on the labelled samples: a scikit-learn or skorch classifier, or a Pipeline that ends in
+        one. It is given the classes as integers from 0 to ``n_classes - 1``. None is a
+        :class:`~sklearn_geoal.NetClassifier` with its defaults.
+    embedding : {"auto", "input"}, transformer or callable, default="auto"
+        The representation of which the graph is made. "auto" is the hidden one of the trained estimator: the input of
+        the last linear layer of a torch module, the last hidden activations of an
+        :class:`~sklearn.neural_network.MLPClassifier`, X for a linear model. "input" is X, a transformer is cloned and
+        fitted to X, and a callable is given the trained estimator and X and returns an array of as many rows.
+    layer : str, default=None
+        For a torch module, the name of the layer whose input is the representation, instead of the last linear one.
+    n_neighbors : int, default=10
+        Number K of nearest neighbours in the graph. At most ``n_samples - 1`` are used.
+    n_steps : int or "auto", default=20
+        Number T of diffusion steps. "auto" is log_K(n_samples), as in [1]_.
+    diffusion : {"one_vs_all", "multivariate"}, default="one_vs_all"
+        What is diffused: for each class +1 from its labels and -1 from those of others, starting from 0, or
+        distributions over the classes, starting from uniform ones.
+    criterion : str, default="auto"
+        How decided a sample is. With "one_vs_all": "min_abs", the smallest magnitude over the classes (eq. (6) of
+        [1]_), or "norm", the p-norm over the classes. With "multivariate": "uncertainty", the largest probability,
+        "margin", the difference of the two largest, or "entropy". "auto" is "min_abs" or "margin".
+    norm_order : float, default=1
+        The p >= 1 of "norm", which may be ``np.inf``.
+    batch : {"sequential", "smallest"}, default="sequential"
+        How the queries of a batch are chosen: one after another, each taken as labelled before the next is chosen, or
+        those that are least decided all at once, as in [1]_, which often lie in one place.
+    retrain_every : int or None, default=1
+        The estimator is trained anew, and the graph built of its new representation, at every so many calls of
+        ``teach``; calls in between diffuse the labels over the same graph. None: only by ``retrain``.
+    warm_start : bool, default=False
+        Whether training goes on from the present weights of the estimator, as in [1]_, and not from scratch. It starts
+        from scratch where a class is new.
+    missing_label : "auto", None, scalar or str, default="auto"
+        Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
+        -1 in an integer-valued y.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the default estimator, and of the approximate search for neighbours (above 100 000 samples). An
+        estimator that is given has its own.
+    verbose : bool or int, default=0
+        Whether to print what is being done.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels known so far, sorted.
+    estimator_ : classifier
+        The trained classifier; there once a label is known.
+    transduction_ : ndarray of shape (n_samples,)
+        Label of each sample of ``fit`` by diffusion; there once a label is known.
+    label_distribution_ : ndarray of shape (n_samples, n_classes), dtype float32
+        Probability of each class for each sample of ``fit`` by diffusion, that of ``estimator_`` where no label
+        arrives; there once a label is known.
+    query_scores_ : ndarray of shape (n_samples,)
+        What the next query ranks the samples by: 1 where the diffused labels are not decided at all, 0 where a sample
+        is labelled.
+    embedding_ : ndarray of shape (n_samples, n_hidden)
+        The representation of the samples of ``fit``.
+    n_neighbors_, n_steps_ : int
+        Number of neighbours and of diffusion steps used.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    LANDClassifier : Active learning on the graph of the data as they are, without a network.
+    sklearn_geoal.model_selection.label_efficiency_curve : Runs the loop of queries and answers on known labels.
+
+    Notes
+    -----
+    DDAL to the letter [1]_ is ``DDALQueryStrategy(estimator, n_steps="auto", batch="smallest", warm_start=True)``.
+
+    References
+    ----------
+    .. [1] Kushnir, D. and Venturi, L., "Diffusion-Based Sampling for Deep Active Learning", International Conference
+       on Sampling Theory and Applications, 2023.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_moons
+    >>> from sklearn_geoal import DDALQueryStrategy
+    >>> X, y = make_moons(500, noise=0.1, random_state=0)
+    >>> ddal = DDALQueryStrategy(random_state=0).fit(X)
+    >>> for _ in range(3):
+    ...     queries = ddal.query(5)
+    ...     ddal = ddal.teach(queries, y[queries])
+    >>> ddal.score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        embedding="auto",
+        layer=None,
+        n_neighbors=10,
+        n_steps=20,
+        diffusion="one_vs_all",
+        criterion="auto",
+        norm_order=1,
+        batch="sequential",
+        retrain_every=1,
+        warm_start=False,
+        missing_label="auto",
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.embedding = embedding
+        self.layer = layer
+        self.n_neighbors = n_neighbors
+        self.n_steps = n_steps
+        self.diffusion = diffusion
+        self.criterion = criterion
+        self.norm_order = norm_order
+        self.batch = batch
+        self.retrain_every = retrain_every
+        self.warm_start = warm_start
+        self.missing_label = missing_label
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Train the estimator on the labelled samples, build the graph of all, and diffuse the labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or, if the estimator takes it, (n_samples, ...)
+            All samples, labelled or not, at least two.
+        y : array-like of shape (n_samples,), default=None
+            Labels, those that are not known marked as ``missing_label`` says. None: no label is known.
+
+        Returns
+        -------
+        self : DDALQueryStrategy
+            Fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter is invalid, y is given and holds no known label, or the estimator has no
+            representation that "auto" could take.
+        """
+        self._check_params()
+        for name in ("embedding_", "query_scores_"):  # a fit that fails must not leave those of other data behind
+            vars(self).pop(name, None)
+        X = self._check_X(X, reset=True)
+        labeled, labels = np.empty(0, dtype=np.int64), np.empty(0)
+        if y is not None:
+            check_consistent_length(X, y)
+            classes, codes = encode_labels(y, self.missing_label)
+            if not len(classes):
+                raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
+            labeled = np.flatnonzero(codes >= 0)
+            labels = classes[codes[labeled]]
+        if not self.warm_start:
+            vars(self).pop("estimator_", None)
+        self._X, self._labeled, self._labels = X, labeled, labels
+        self._seed, self._n_taught = draw_seed(self.random_state), 0
+        return self.retrain()
+
+    def query(self, n_queries=1, candidates=None):
+        """Samples whose labels would tell most.
+
+        Parameters
+        ----------
+        n_queries : int, default=1
+            Number of samples to name.
+        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
+            The samples that may be asked for, as a mask or as indices. By default all without a label.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_queries,)
+            Indices into the X of ``fit``, best first, none of them labelled.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer candidates without a label than ``n_queries``.
+        IndexError
+            If a candidate is no index into X.
+        """
+        check_is_fitted(self)
+        unlabeled = np.ones(len(self._X), dtype=bool)
+        unlabeled[self._labeled] = False
+        candidates = check_candidates(candidates, unlabeled)
+        check_n_queries(n_queries, candidates)
+        # among samples that are equally open, those out of reach for instance, the densest tells most
+        candidates = candidates[np.argsort(-self._density[candidates], kind="stable")]
+        open_ = 1 - self.query_scores_
+        if self.batch == "smallest":
+            return candidates[np.argsort(open_[candidates], kind="stable")[:n_queries]]
+        return select_spread(self._walk, open_, candidates, n_queries, self.n_steps_)
+
+    def teach(self, indices, labels):
+        """Add labels, train the estimator again if it is due, and diffuse all labels.
+
+        With ``retrain_every=1`` the result is that of ``fit`` with these labels in y.
+
+        Parameters
+        ----------
+        indices : array-like of int of shape (n_labels,)
+            Indices into the X of ``fit``. The label of a sample that has one is replaced.
+        labels : array-like of shape (n_labels,)
+            Their labels. Classes that were not known before are welcome.
+
+        Returns
+        -------
+        self : DDALQueryStrategy
+            Fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If there is not one label for each index, an index is repeated, a label is missing, or labels mix strings
+            and numbers.
+        IndexError
+            If an index lies outside the X of ``fit``.
+        """
+        check_is_fitted(self)
+        indices, labels = check_answers(indices, labels, len(self._X), self.missing_label)
+        self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
+        self._n_taught += 1
+        is_due = self.retrain_every is not None and self._n_taught % self.retrain_every == 0
+        if is_due or len(self._trained_classes) < 2:
+            return self.retrain()
+        return self._diffuse()
+
+    def retrain(self):
+        """Train the estimator on all labels known now, and build the graph of its new representation.
+
+        Returns
+        -------
+        self : DDALQueryStrategy
+            Fitted classifier.
+        """
+        check_is_fitted(self, "_labels")
+        classes, codes = np.unique(self._labels, return_inverse=True)
+        if len(classes):
+            self._log(f"training on {len(codes)} labels")
+            self.estimator_ = self._trained(classes, self._X[self._labeled], codes)
+        self._trained_classes = classes
+        learned = callable(self.embedding) or self.embedding == "auto"
+        if learned or not hasattr(self, "embedding_"):
+            self._log(f"graph of {len(self._X)} samples")
+            self._build_graph()
+        return self._diffuse()
+
+    def predict(self, X):
+        """Labels of samples, by the trained estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or as in ``fit``
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,)
+            Labels.
+
+        Raises
+        ------
+        NotFittedError
+            If no label is known.
+        """
+        X = self._check_X_to_predict(X)
+        return self.classes_[self._estimator_proba(X).argmax(axis=1)]
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X):
+        """Probabilities of the classes, by the trained estimator.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or as in ``fit``
+            Samples.
+
+        Returns
+        -------
+        p : ndarray of shape (n_queries, n_classes)
+            Probabilities in the order of ``classes_``; 0 for classes that the estimator was not trained on yet.
+
+        Raises
+        ------
+        NotFittedError
+            If no label is known.
+        """
+        return self._estimator_proba(self._check_X_to_predict(X))
+
+    def _check_params(self):
+        check_scalar(self.n_neighbors, "n_neighbors", Integral, min_val=1)
+        if not isinstance(self.n_steps, str):
+            check_scalar(self.n_steps, "n_steps", Integral, min_val=1)
+        elif self.n_steps != "auto":
+            raise ValueError(f'n_steps must be a positive integer or "auto"; got {self.n_steps!r}.')
+        check_choice("diffusion", self.diffusion, CRITERIA)
+        check_choice("criterion", self.criterion, ("auto", *CRITERIA[self.diffusion]))
+        check_scalar(self.norm_order, "norm_order", Real, min_val=1)
+        check_choice("batch", self.batch, ("sequential", "smallest"))
+        if self.retrain_every is not None:
+            check_scalar(self.retrain_every, "retrain_every", Integral, min_val=1)
+        is_one = callable(self.embedding) or hasattr(self.embedding, "transform")
+        if not is_one and self.embedding not in ("auto", "input"):
+            raise ValueError(
+                f'embedding must be "auto", "input", a transformer or a callable(estimator, X); got {self.embedding!r}.'
+            )
+
+    def _check_X(self, X, reset):
+        return validate_data(
+            self, X, dtype=[np.float64, np.float32], allow_nd=True, reset=reset, ensure_min_samples=1 + reset
+        )
+
+    def _check_X_to_predict(self, X):
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        if not hasattr(self, "estimator_"):
+            raise NotFittedError(
+                "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
+            )
+        return X
+
+    def _trained(self, classes, X, codes):
+        """Estimator trained on the labelled samples, a constant one if they are all of one class."""
+        if len(classes) == 1:
+            return DummyClassifier(strategy="most_frequent").fit(X, codes)
+        if self.warm_start and np.array_equal(classes, vars(self).get("_trained_classes")):
+            return warm_started(self.estimator_).fit(X, codes)
+        estimator = NetClassifier(random_state=self._seed) if self.estimator is None else clone(self.estimator)
+        return estimator.fit(X, codes)
+
+    def _embed(self):
+        """Representation of all samples, (n_samples, n_hidden)."""
+        if hasattr(self.embedding, "transform"):
+            Z = clone(self.embedding).fit_transform(self._X)
+        elif self.embedding == "input" or len(self._trained_classes) < 2:
+            Z = self._X.reshape(len(self._X), -1)
+        elif callable(self.embedding):
+            Z = self.embedding(self.estimator_, self._X)
+        else:
+            Z = representation(self.estimator_, self._X, self.layer)
+        check_consistent_length(self._X, Z)
+        return check_array(Z, dtype=[np.float64, np.float32], input_name="embedding")
+
+    def _build_graph(self):
+        self.embedding_ = self._embed()
+        n_samples = len(self.embedding_)
+        self.n_neighbors_ = min(self.n_neighbors, n_samples - 1)
+        # K^T points are within T steps
+        shortest = max(1, round(math.log(n_samples) / math.log(max(self.n_neighbors_, 2))))
+        self.n_steps_ = shortest if self.n_steps == "auto" else self.n_steps
+        location, unit = center_and_unit(self.embedding_)
+        Z = (self.embedding_ - location) / unit
+        distances, indices = nearest_neighbors(Z, self.n_neighbors_, np.random.RandomState(self._seed))
+        self._density = kernel_density(distances)
+        self._walk = random_walk(kernel_weights(distances, indices, "own"))
+
+    def _diffuse(self):
+        """Everything that depends on labels and not on the training."""
+        self.classes_, codes = np.unique(self._labels, return_inverse=True)
+        if not len(self.classes_):
+            self.query_scores_ = np.ones(len(self._X))
+            return self
+        all_codes = np.full(len(self._X), -1)
+        all_codes[self._labeled] = codes
+        u = diffuse_labels(self._walk, all_codes, len(self.classes_), self.n_steps_)
+        reached = u.sum(axis=1, keepdims=True)
+        default = {"one_vs_all": "min_abs", "multivariate": "margin"}[self.diffusion]
+        criterion = default if self.criterion == "auto" else self.criterion
+        self.query_scores_ = 1 - certainty(u, criterion, self.norm_order).astype(np.float64)
+        self.query_scores_[self._labeled] = 0
+        self.label_distribution_ = np.divide(u, reached, out=u, where=reached > 0)
+        beyond = np.flatnonzero(reached[:, 0] == 0)
+        if len(beyond):
+            self.label_distribution_[beyond] = self._estimator_proba(self._X[beyond])
+        self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
+        return self
+
+    def _estimator_proba(self, X):
+        """Probabilities of ``classes_`` by the estimator, which may have been trained on others: (n, n_classes)."""
+        n_trained = len(self._trained_classes)
+        if hasattr(self.estimator_, "predict_proba"):
+            # a net may have outputs for classes that nobody has met yet
+            known = self.estimator_.predict_proba(X)[:, :n_trained]
+        else:
+            known = np.eye(n_trained)[self.estimator_.predict(X)]
+        p = np.zeros((len(known), len(self.classes_)), dtype=known.dtype)
+        still = np.isin(self._trained_classes, self.classes_)
+        p[:, np.searchsorted(self.classes_, self._trained_classes[still])] = known[:, still]
+        total = p.sum(axis=1, keepdims=True)
+        return np.divide(p, total, out=np.full_like(p, 1 / p.shape[1]), where=total > 0)
+
+    def _log(self, stage):
+        if self.verbose:
+            print(f"[DDALQueryStrategy] {stage}", flush=True)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "query_scores_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags

@@ -1,0 +1,342 @@
+"""Supervised neural network as a classifier, trained on few labels in a second."""
+
+import math
+from functools import partial
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from ._nets import resolve_body
+from ._nets.classifier import Classifier
+from ._nets.conv import ConvEncoder
+from ._nets.dense import DenseEncoder
+from ._torch import (
+    as_tensor,
+    check_torch_params,
+    draw_seed,
+    epochs_as_dicts,
+    forget_optimizer,
+    infer,
+    location_and_scale,
+    make_net,
+    penultimate,
+    resolve_device,
+    seeded,
+    split_rows,
+    standardize,
+    train,
+)
+from ._validation import encode_labels, validate_rows
+
+
+class NetClassifier(ClassifierMixin, BaseEstimator):
+    """Neural network classifier for rows of features or images.
+
+    A network gives one output for each class, the logits, and is trained on the mean cross-entropy of the labelled
+    samples. The defaults serve 10 to 1000 labels: as long as all samples fit into one batch, an epoch is one step of
+    the optimiser, and ``max_epochs`` counts its steps. With many more samples a few epochs are enough.
+
+    All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
+    left to a ``StandardScaler`` or ``MinMaxScaler`` before this classifier.
+
+    Parameters
+    ----------
+    backbone : {"auto", "dense", "conv"} or nn.Module class, default="auto"
+        The network. "auto" is convolutional for images and dense for rows of features. An own class is made by
+        ``backbone(input_shape, n_outputs)`` and takes (n, \\*input_shape) to the logits (n, n_outputs), where the
+        input shape is (n_features,) or (channels, height, width).
+    hidden_units : "auto" or tuple of int, default="auto"
+        Sizes of the hidden layers: units of dense layers, (128, 128) if "auto", or channels of convolutions that each
+        halve the image, (32, 64, 128) if "auto". With dense layers and () the model is multinomial logistic
+        regression.
+    image_shape : tuple of int (channels, height, width), default=None
+        Tells that the rows of X are flattened images. An X of shape (n_samples, channels, height, width) says so
+        itself.
+    max_epochs : int, default=200
+        Number of passes over X.
+    batch_size : int, default=512
+        Number of rows in a step of the optimiser, at least 2.
+    lr : float, default=5e-3
+        Learning rate.
+    lr_schedule : {"constant", "cosine"}, default="cosine"
+        "cosine" lets the learning rate fall along half a cosine towards 0 at ``max_epochs``.
+    optimizer : str or torch.optim.Optimizer class, default="adam"
+        Optimiser, by its class or the name of its class.
+    device : {"cpu", "cuda", "cuda:<index>", "mps", "auto"}, default="cpu"
+        Where to compute; "auto" takes the fastest device that is there.
+    early_stopping : bool, default=False
+        Whether to set rows aside for validation, to stop when their loss no longer falls, and to go back to the epoch
+        in which it was lowest. The rows are drawn class by class, unless there are too few of one.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the rows set aside if ``early_stopping``.
+    patience : int, default=10
+        Number of epochs without a lower validation loss after which to stop if ``early_stopping``.
+    callbacks : list of skorch callbacks, default=None
+        Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
+        raises it, ends the training.
+    net_params : dict, default=None
+        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        ``{"optimizer__weight_decay": 1e-4}``.
+    warm_start : bool, default=False
+        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, on samples of the same
+        classes. An interrupted ``fit`` then leaves the estimator at the last completed epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights and order of the rows. Results are reproducible on the same machine.
+    verbose : bool or int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    net_ : skorch net
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list of dict
+        For each epoch its number ("epoch"), "train_loss" and, if ``early_stopping``, "valid_loss", which are mean
+        cross-entropies in nats.
+    location_, scale_ : float
+        What X is shifted and scaled by.
+    image_shape_ : tuple of int or None
+        (channels, height, width) if the rows are images.
+    n_features_in_ : int
+        Number of features seen during ``fit``; for images channels * height * width.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : Dense networks in plain NumPy.
+    LANDClassifier : Learns from the unlabelled samples too, and says which to label next.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_geoal import NetClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> net = NetClassifier(random_state=0).fit(X[::10], y[::10])
+    >>> net.predict_proba(X).shape
+    (1797, 10)
+    >>> net.score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        backbone="auto",
+        *,
+        hidden_units="auto",
+        image_shape=None,
+        max_epochs=200,
+        batch_size=512,
+        lr=5e-3,
+        lr_schedule="cosine",
+        optimizer="adam",
+        device="cpu",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=10,
+        callbacks=None,
+        net_params=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.backbone = backbone
+        self.hidden_units = hidden_units
+        self.image_shape = image_shape
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.optimizer = optimizer
+        self.device = device
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Train the network on labelled samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Training data, at least two samples.
+        y : array-like of shape (n_samples,)
+            Their classes, none missing.
+
+        Returns
+        -------
+        self : NetClassifier
+            Fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If X, y or a parameter is invalid, ``device`` is not there, or a ``warm_start`` meets new classes or
+            changed parameters of the network.
+        FloatingPointError
+            If the training diverges.
+        """
+        check_torch_params(self)
+        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
+        if from_scratch:
+            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
+        X = validate_rows(self, X, reset=from_scratch)
+        classes, codes = self._encode_labels(X, y)
+        if from_scratch:
+            self.location_, self.scale_ = location_and_scale(X)
+            self.classes_, self._model = classes, self._model_params()
+        else:
+            self._check_goes_on(classes)
+            codes = np.searchsorted(self.classes_, classes)[codes]
+        X, valid_data = self._standardize(X), None
+        seed = draw_seed(self.random_state)
+        options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule, "verbose": self.verbose}
+        if self.early_stopping:
+            rows, valid_rows = self._split(codes, seed)
+            valid_data = _as_tensors(X[valid_rows], codes[valid_rows])
+            X, codes = X[rows], codes[rows]
+            options["patience"] = self.patience
+        if not from_scratch:
+            seed += len(self.history_)  # a training that goes on must not draw the same numbers again
+        with seeded(seed, resolve_device(self.device) if from_scratch else self.net_.device):
+            net = make_net(self, Classifier, self._module_params()) if from_scratch else self.net_
+            try:
+                train(net, _as_tensors(X, codes), valid_data, seed=seed, **options)
+            except (KeyboardInterrupt, FloatingPointError):
+                if self.warm_start and net.history:
+                    self._take_over(net, X)
+                raise
+            self._take_over(net, X)
+        if not self.warm_start:
+            forget_optimizer(net)
+        return self
+
+    def predict(self, X):
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Classes.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+    def predict_proba(self, X):
+        """Probabilities of the classes for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            They sum to 1 in each row; the columns are in the order of ``classes_``. Of the dtype of X.
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        probabilities = infer(self.net_, self.net_.module_.probabilities, self._standardize(X)).astype(X.dtype)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+
+    def embed(self, X, layer=None):
+        """Hidden representation of samples: what the last linear layer of the network is given.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Samples.
+        layer : str, default=None
+            Name of another layer whose input to return, as ``net_.module_.named_modules()`` lists it.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_hidden), dtype float32
+            Representation.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layer.
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        return penultimate(self.net_, self._standardize(X), layer)
+
+    def _encode_labels(self, X, y):
+        if y is None:
+            raise ValueError("NetClassifier requires y to be passed, but the target y is None: give a class per row.")
+        check_consistent_length(X, y)
+        classes, codes = encode_labels(y, missing_label=None)
+        if (codes < 0).any():
+            raise ValueError(
+                f"y lacks the labels of {(codes < 0).sum()} of {len(codes)} samples (NaN or None): "
+                "give the labelled samples only, or use a semi-supervised classifier such as LANDClassifier."
+            )
+        return classes, codes
+
+    def _check_goes_on(self, classes):
+        if self._model != self._model_params():
+            raise ValueError(
+                f"The network was made with {self._model}, but the parameters are now {self._model_params()}: "
+                "warm_start goes on with the network it finds. Set them back, or fit without warm_start."
+            )
+        known = self.classes_.tolist()
+        new = [value for value in classes.tolist() if value not in known]
+        if new:
+            raise ValueError(
+                f"y has the new classes {new}, but the network was made for {known}: "
+                "warm_start goes on with the network it finds. Fit without warm_start to learn more classes."
+            )
+
+    def _split(self, codes, seed):
+        """Rows to train on and to validate on, class by class unless one is too small for that."""
+        counts = np.bincount(codes)
+        n_classes = np.count_nonzero(counts)
+        n_valid = math.ceil(self.validation_fraction * len(codes))
+        possible = counts[counts > 0].min() > 1 and n_classes <= min(n_valid, len(codes) - n_valid)
+        return split_rows(len(codes), self.validation_fraction, seed, stratify=codes if possible else None)
+
+    def _take_over(self, net, X):
+        """Make a trained net the fitted one, if what it gives on its training data is finite."""
+        if not np.isfinite(infer(net, net.module_.logits, X)).all():
+            raise FloatingPointError(
+                f"The trained network gives values that are not finite, with lr={self.lr}: try a smaller lr."
+            )
+        self.history_ = epochs_as_dicts(net)
+        self.net_ = net
+
+    def _model_params(self):
+        return {"backbone": self.backbone, "hidden_units": self.hidden_units}
+
+    def _module_params(self):
+        body = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_}
+        dense = partial(DenseEncoder, hidden_units=(128, 128))  # with one layer a checkerboard takes far more steps
+        return {
+            "input_shape": self.image_shape_ or (self.n_features_in_,),
+            "n_classes": len(self.classes_),
+            "backbone": resolve_body("backbone", self.backbone, dense, ConvEncoder, **body),
+        }
+
+    def _standardize(self, X):
+        return standardize(X, self.location_, self.scale_)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+
+def _as_tensors(X, codes):
+    return as_tensor(X), as_tensor(codes, np.int64)

@@ -1,0 +1,37 @@
+"""A supervised classifier: its loss, and what its outputs mean."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from . import checked
+
+
+class Classifier(nn.Module):
+    """Network with one output for each class, trained on the cross-entropy -log p(y|x).
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape in which the backbone takes a row: (n_features,) or (channels, height, width).
+    n_classes : int
+        Number of classes.
+    backbone : callable
+        ``backbone(input_shape, n_classes)`` returns the module that gives the logits.
+    """
+
+    def __init__(self, input_shape, n_classes, backbone):
+        super().__init__()
+        self.input_shape = tuple(input_shape)
+        self.backbone = checked(backbone(self.input_shape, n_classes), self.input_shape, (n_classes,))
+
+    def forward(self, x, y):  # (n, n_features), (n,) codes of the classes -> ()
+        return F.cross_entropy(self.logits(x), y)
+
+    def logits(self, x):
+        """log p(y|x) up to a constant of each row: (n, n_features) -> (n, n_classes)."""
+        return self.backbone(x.view(-1, *self.input_shape))
+
+    def probabilities(self, x):
+        """p(y|x): (n, n_features) -> (n, n_classes)."""
+        return torch.softmax(self.logits(x), dim=1)

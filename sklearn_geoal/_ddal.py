@@ -155,7 +155,10 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         For a torch module, the name of the layer whose input is the representation, instead of the last linear one.
     n_neighbors : int, default=10
         Number K of nearest neighbours in the graph. At most ``n_samples - 1`` are used.
-    n_steps : int or "auto", default=20
+    kernel_scale : {"local", "own"}, default="local"
+        Scale of the Gaussian kernel on the edges: the geometric mean of the distances from both ends to their last
+        neighbour, or that of one end (eq. (1) of [1]_, averaged over the two ends).
+    n_steps : int or "auto", default=10
         Number T of diffusion steps. "auto" is log_K(n_samples), as in [1]_.
     diffusion : {"one_vs_all", "multivariate"}, default="one_vs_all"
         What is diffused: for each class +1 from its labels and -1 from those of others, starting from 0, or
@@ -214,7 +217,8 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    DDAL to the letter [1]_ is ``DDALQueryStrategy(estimator, n_steps="auto", batch="smallest", warm_start=True)``.
+    DDAL to the letter [1]_ is ``DDALQueryStrategy(estimator, kernel_scale="own", n_steps="auto", batch="smallest",
+    warm_start=True)``.
 
     References
     ----------
@@ -241,7 +245,8 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         embedding="auto",
         layer=None,
         n_neighbors=10,
-        n_steps=20,
+        kernel_scale="local",
+        n_steps=10,
         diffusion="one_vs_all",
         criterion="auto",
         norm_order=1,
@@ -256,6 +261,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.embedding = embedding
         self.layer = layer
         self.n_neighbors = n_neighbors
+        self.kernel_scale = kernel_scale
         self.n_steps = n_steps
         self.diffusion = diffusion
         self.criterion = criterion
@@ -442,6 +448,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             check_scalar(self.n_steps, "n_steps", Integral, min_val=1)
         elif self.n_steps != "auto":
             raise ValueError(f'n_steps must be a positive integer or "auto"; got {self.n_steps!r}.')
+        check_choice("kernel_scale", self.kernel_scale, ("local", "own"))
         check_choice("diffusion", self.diffusion, CRITERIA)
         check_choice("criterion", self.criterion, ("auto", *CRITERIA[self.diffusion]))
         check_scalar(self.norm_order, "norm_order", Real, min_val=1)
@@ -501,7 +508,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Z = (self.embedding_ - location) / unit
         distances, indices = nearest_neighbors(Z, self.n_neighbors_, np.random.RandomState(self._seed))
         self._density = kernel_density(distances)
-        self._walk = random_walk(kernel_weights(distances, indices, "own"))
+        self._walk = random_walk(kernel_weights(distances, indices, self.kernel_scale))
 
     def _diffuse(self):
         """Everything that depends on labels and not on the training."""

@@ -426,6 +426,7 @@ class NoRepresentation(ClassifierMixin, BaseEstimator):
     "params, message",
     [
         ({"n_neighbors": 0}, "n_neighbors == 0, must be >= 1"),
+        ({"kernel_scale": "global"}, "kernel_scale must be one of 'local', 'own'"),
         ({"n_steps": 0}, "n_steps == 0, must be >= 1"),
         ({"n_steps": "some"}, 'n_steps must be a positive integer or "auto"'),
         ({"diffusion": "heat"}, "diffusion must be one of 'one_vs_all', 'multivariate'"),

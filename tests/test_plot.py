@@ -13,7 +13,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
-from sklearn_geoal.plot import ClassificationMapDisplay, LabelEfficiencyDisplay, LatentDisplay
+from sklearn_geoal.metrics import hyperbolic_distances
+from sklearn_geoal.plot import ClassificationMapDisplay, LabelEfficiencyDisplay, LatentDisplay, PoincareDiskDisplay
 from sklearn_geoal.plot._common import class_colors
 from sklearn_geoal.plot._maps import _false_color
 
@@ -289,3 +290,97 @@ def test_latent_errors():
     with pytest.raises(ValueError, match="max_points"):
         LatentDisplay.from_latents(SCENE, max_points=0)
     assert not plt.get_fignums()
+
+
+# --- the Poincare disk -----------------------------------------------------------------------------------------------
+
+
+def tangent_vectors(n_components, seed=1):
+    return 2 * np.random.default_rng(seed).normal(size=(40, n_components))
+
+
+def disk_distances(points):
+    """arcosh(1 + 2 |x - y|^2 / ((1 - |x|^2) (1 - |y|^2))) between all pairs of points of the unit disk."""
+    squares = ((points[:, None] - points) ** 2).sum(axis=2)
+    inside = 1 - (points**2).sum(axis=1)
+    return np.arccosh(1 + 2 * squares / np.outer(inside, inside))
+
+
+@pytest.mark.parametrize("curvature", [0.25, 1.0, 4.0])
+def test_disk_keeps_the_distances_of_two_dimensions(curvature):
+    U = tangent_vectors(2) / curvature
+    # one class: in the random order of drawing, the index in the class tells the rows apart
+    display = PoincareDiskDisplay.from_latents(U, np.arange(40), curvature=curvature)
+    points = display.points[np.argsort(display.codes)]
+    expected = hyperbolic_distances(U, model="tangent", curvature=curvature)
+    np.testing.assert_allclose(disk_distances(points) / np.sqrt(curvature), expected, rtol=1e-6, atol=1e-6)
+    assert display.share == 1
+
+
+def test_disk_is_the_same_in_all_coordinates():
+    U = tangent_vectors(2)
+    r = np.linalg.norm(U, axis=1, keepdims=True)
+    expected = PoincareDiskDisplay.from_latents(U).points
+    ambient = np.hstack([np.cosh(r), np.sinh(r) / r * U])
+    np.testing.assert_allclose(PoincareDiskDisplay.from_latents(ambient, model="lorentz").points, expected, atol=1e-9)
+    ball = np.tanh(r / 2) / r * U
+    np.testing.assert_allclose(PoincareDiskDisplay.from_latents(ball, model="poincare").points, expected, atol=1e-9)
+
+
+def test_disk_finds_the_plane_that_points_lie_in():
+    U = tangent_vectors(2)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    flat = PoincareDiskDisplay.from_latents(U, np.arange(40))
+    turned = PoincareDiskDisplay.from_latents(np.hstack([U, np.zeros((40, 4))]) @ rotation, np.arange(40))
+    np.testing.assert_allclose(disk_distances(turned.points), disk_distances(flat.points), atol=1e-5)
+    assert turned.share == pytest.approx(1)
+    more = PoincareDiskDisplay.from_latents(tangent_vectors(6))
+    assert 2 / 6 < more.share < 1
+    assert "of the squared distances" in more.ax_.get_title()
+    assert (np.linalg.norm(more.points, axis=1) < 1).all()
+
+
+def test_edges_are_geodesics():
+    U = np.vstack([tangent_vectors(2), tangent_vectors(2)[:1] + 1e-12])
+    display = PoincareDiskDisplay.from_latents(U, edges=[[0, 1], [2, 3], [0, 40], [5, 5]])
+    for line in display.lines[:2]:
+        D = disk_distances(line)
+        np.testing.assert_allclose(np.diagonal(D, 1).sum(), D[0, -1], rtol=1e-6)  # no way is shorter
+        np.testing.assert_allclose(np.diagonal(D, 1), D[0, -1] / 32, rtol=1e-3)
+    assert np.ptp(display.lines[2:], axis=1).max() < 1e-9
+    line_sets = [artist for artist in display.ax_.collections if type(artist).__name__ == "LineCollection"]
+    assert len(line_sets) == 1
+
+
+def test_disk_of_a_transformer():
+    class Transformer:
+        output, curvature_ = "poincare", 4.0
+
+        def transform(self, X):
+            return X / 8
+
+    U = tangent_vectors(2) / 10
+    display = PoincareDiskDisplay.from_estimator(Transformer(), U, np.arange(40) % 3, display_labels=["a", "b", "c"])
+    shown = np.sort(np.linalg.norm(display.points, axis=1))
+    np.testing.assert_allclose(shown, np.sort(np.linalg.norm(U / 4, axis=1)), rtol=1e-6)
+    assert list(legend_entries(display.ax_)) == ["a", "b", "c"]
+
+
+def test_points_at_the_origin_and_far_out_can_be_drawn():
+    for U in (np.zeros((3, 2)), np.zeros((3, 4)), np.array([[60.0, 0], [0, 60], [0, 0]])):
+        display = PoincareDiskDisplay.from_latents(U, edges=[[0, 2]])
+        assert np.isfinite(display.points).all() and np.isfinite(display.lines).all()
+        display.figure_.canvas.draw()
+
+
+def test_what_is_no_disk():
+    with pytest.raises(ValueError, match="disk needs at least two"):
+        PoincareDiskDisplay.from_latents([[1.0], [2.0]])
+    with pytest.raises(ValueError, match="off the hyperboloid"):
+        PoincareDiskDisplay.from_latents([[1.0, 2.0, 3.0]], model="lorentz")
+    with pytest.raises(ValueError, match="curvature"):
+        PoincareDiskDisplay.from_latents([[1.0, 2.0]], curvature=-1.0)
+    with pytest.raises(ValueError, match=r"edges must be pairs of indices, of shape \(n_edges, 2\); got shape \(3,\)"):
+        PoincareDiskDisplay.from_latents(np.ones((3, 2)), edges=[0, 1, 2])
+    with pytest.raises(IndexError, match="from 0 to 2"):
+        PoincareDiskDisplay.from_latents(np.ones((3, 2)), edges=[[0, 3]])

@@ -1,4 +1,4 @@
-"""Pictures: classification maps, label-efficiency curves and latent spaces, as scikit-learn displays."""
+"""Pictures as scikit-learn displays: classification maps, label-efficiency curves, latent spaces, the Poincare disk."""
 
 try:
     import matplotlib  # noqa: F401
@@ -10,5 +10,6 @@ except ImportError as error:
 from ._curves import LabelEfficiencyDisplay
 from ._latents import LatentDisplay
 from ._maps import ClassificationMapDisplay
+from ._poincare import PoincareDiskDisplay
 
-__all__ = ["ClassificationMapDisplay", "LabelEfficiencyDisplay", "LatentDisplay"]
+__all__ = ["ClassificationMapDisplay", "LabelEfficiencyDisplay", "LatentDisplay", "PoincareDiskDisplay"]

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
+from sklearn.utils import check_random_state
 
 from .._validation import encode_labels
 
@@ -64,6 +65,24 @@ def add_class_legend(ax, class_names, codes):
     ax.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, ncols=n_columns
     )
+
+
+def drawing_order(codes, max_points, random_state):
+    """Indices of the points to draw, labelled ones first; in random order no class covers all the others."""
+    order = check_random_state(random_state).permutation(len(codes))
+    return order[np.argsort(codes[order] < 0, kind="stable")][:max_points]
+
+
+def scatter_classes(ax, points, codes, class_names):
+    """Scatter plot of points (n, 2), the unlabelled small and grey below the labelled, with a legend of the classes."""
+    labeled = codes >= 0
+    size = float(np.clip(20_000 / max(labeled.sum(), 1), 6, 30))
+    ax.scatter(*points[~labeled].T, s=4, color=UNLABELED, linewidths=0)
+    colors = class_colors(len(class_names))
+    edge = {"edgecolors": "black", "linewidths": 0.5} if size > 20 else {"linewidths": 0}
+    ax.scatter(*points[labeled].T, s=size, c=colors[codes[labeled]], **edge)
+    if class_names:
+        add_class_legend(ax, class_names, codes)
 
 
 def legend_shape(n_entries):

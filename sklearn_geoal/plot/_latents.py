@@ -2,9 +2,9 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import check_array, check_consistent_length, check_scalar
 
-from ._common import UNLABELED, add_class_legend, class_colors, encode_jointly, names_of, principal_components
+from ._common import drawing_order, encode_jointly, names_of, principal_components, scatter_classes
 
 
 class LatentDisplay:
@@ -62,17 +62,10 @@ class LatentDisplay:
         """
         if ax is None:
             _, ax = plt.subplots(figsize=(6.8, 5), layout="constrained")
-        labeled = self.codes >= 0
-        size = float(np.clip(20_000 / max(labeled.sum(), 1), 6, 30))
-        ax.scatter(*self.points[~labeled].T, s=4, color=UNLABELED, linewidths=0)
-        colors = class_colors(len(self.class_names))
-        edge = {"edgecolors": "black", "linewidths": 0.5} if size > 20 else {"linewidths": 0}
-        ax.scatter(*self.points[labeled].T, s=size, c=colors[self.codes[labeled]], **edge)
+        scatter_classes(ax, self.points, self.codes, self.class_names)
         # distances are what a latent space is about: one unit is as long on both axes
         ax.set_aspect("equal", adjustable="datalim")
         ax.set(xlabel=self.axis_names[0], ylabel=self.axis_names[1])
-        if self.class_names:
-            add_class_legend(ax, self.class_names, self.codes)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self
@@ -176,7 +169,5 @@ class LatentDisplay:
             axis_names = tuple(
                 f"Principal component {i + 1} ({share:.0%} of variance)" for i, share in enumerate(shares)
             )
-        # in random order no class covers all the others
-        order = check_random_state(random_state).permutation(n_samples)
-        order = order[np.argsort(codes[order] < 0, kind="stable")][:max_points]
+        order = drawing_order(codes, max_points, random_state)
         return cls(latents[order, :2], codes[order], names_of(classes, display_labels), axis_names).plot(ax=ax)

@@ -1,0 +1,1 @@
+"""Hyperbolic space in two models: functions on tensors, for any curvature."""

@@ -313,7 +313,8 @@ def train(
                 if before_epoch is not None:
                     before_epoch(net.module_, progress)
                 losses, asked_to_stop = _run_epoch(net, data, valid_data, generator)
-                progress_bar.set_postfix(losses)
+                if verbose:
+                    progress_bar.set_postfix(losses)
                 n_completed = len(net.history)
                 if patience is None or losses["valid_loss"] < best_loss:
                     kept, best_loss, n_worse = _copy_state(net.module_), losses.get("valid_loss"), 0

@@ -121,7 +121,7 @@ def test_one_class_is_predicted_always(data):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_probabilities(fitted, data, dtype):
-    X, y = data
+    X, _ = data
     P = fitted.predict_proba(X.astype(dtype))
     assert P.dtype == dtype
     assert P.shape == (len(X), 3)

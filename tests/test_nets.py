@@ -8,6 +8,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from sklearn_geoal._nets import resolve_body
+from sklearn_geoal._nets.classifier import Classifier
 from sklearn_geoal._nets.conv import ConvDecoder, ConvEncoder
 from sklearn_geoal._nets.dense import DenseDecoder, DenseEncoder
 from sklearn_geoal._nets.vae import (
@@ -204,3 +205,28 @@ def test_body_of_wrong_shape_is_an_error(name):
 
     with pytest.raises(ValueError, match=r"Wrong takes shape \(2, \d\) to \(2, 1\), expected \(2, \d\)"):
         small_vae(**{name: Wrong})
+
+
+@pytest.mark.parametrize("shape, backbone", [((6,), DenseEncoder), ((2, 7, 5), ConvEncoder)])
+def test_classifier_against_a_slow_reference(shape, backbone):
+    classifier, y = Classifier(shape, 3, backbone).double(), torch.tensor([0, 2, 1, 1])
+    x = torch.randn(4, math.prod(shape), dtype=torch.float64)
+    logits, p = classifier.logits(x), classifier.probabilities(x)
+    torch.testing.assert_close(logits, classifier.backbone(x.reshape(4, *shape)))
+    torch.testing.assert_close(p.sum(1), torch.ones(4, dtype=torch.float64))
+    torch.testing.assert_close(p.log() - p.log()[:, :1], logits - logits[:, :1])
+    torch.testing.assert_close(classifier(x, y), -sum(p[i, y[i]].log() for i in range(4)) / 4)
+
+
+def test_classifier_of_one_class_is_sure_and_has_no_gradient():
+    classifier, x = Classifier((6,), 1, DenseEncoder), torch.randn(5, 6)
+    loss = classifier(x, torch.zeros(5, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
+    assert all((parameter.grad == 0).all() for parameter in classifier.parameters())
+    assert (classifier.probabilities(x) == 1).all()
+
+
+def test_backbone_of_wrong_shape_is_an_error():
+    with pytest.raises(ValueError, match=r"Linear takes shape \(2, 6\) to \(2, 4\), expected \(2, 3\)"):
+        Classifier((6,), 3, lambda input_shape, n_outputs: nn.Linear(6, 4))

@@ -11,7 +11,7 @@ _ESTIMATORS = {
     "NetClassifier": "._net_classifier",
     "VAETransformer": "._vae",
 }
-_MODULES = ("datasets", "model_selection", "plot", "preprocessing")
+_MODULES = ("datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")
 
 __all__ = ["__version__", *_ESTIMATORS, *_MODULES]
 

@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_scalar
 
 from ._validation import labeled_mask
@@ -127,3 +128,31 @@ def join_labels(known, new):
             "labels must be all strings or all numbers."
         )
     return np.concatenate([known, new])
+
+
+def fit_learner(estimator, X, labeled, labels):
+    """Fit an active learner, or a Pipeline that ends in one, to the labels of some samples; return the learner.
+
+    Raises
+    ------
+    TypeError
+        If the learner has no ``query`` or no ``teach``.
+    """
+    learner = estimator
+    while isinstance(learner, Pipeline):
+        learner = learner[-1]
+    for verb in ("query", "teach"):
+        if not hasattr(learner, verb):
+            raise TypeError(
+                f"{type(learner).__name__} has no method {verb!r}: an active learner needs query and teach."
+            )
+    if not len(labeled):
+        estimator.fit(X)
+        return learner
+    marker = learner.get_params().get("missing_label", "auto")
+    # an object array, since it holds labels and markers of any types as they are
+    n_samples = X.shape[0] if hasattr(X, "shape") else len(X)  # a sparse matrix has no length
+    y = np.full(n_samples, None if isinstance(marker, str) and marker == "auto" else marker, dtype=object)
+    y[labeled] = labels
+    estimator.fit(X, y)
+    return learner

@@ -1,13 +1,14 @@
 """Cross-validation and label-efficiency curves where only some samples are labelled."""
 
+import time
+
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
-from ._queries import check_candidates
+from ._queries import check_candidates, check_indices, fit_learner
 from ._validation import check_choice, encode_labels
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
@@ -110,6 +111,7 @@ def label_efficiency_curve(
     *,
     strategy="query",
     batch_size=10,
+    initial=None,
     candidates=None,
     X_test=None,
     y_test=None,
@@ -120,8 +122,8 @@ def label_efficiency_curve(
 ):
     """Score an active learner after each of several numbers of labels.
 
-    A clone of the estimator is fitted without labels. Then labels are asked for in batches, looked up in `y` and
-    taught, and at each budget the labelling of all samples is scored.
+    A clone of the estimator is fitted with the initial labels, or without any. Then labels are asked for in batches,
+    looked up in `y` and taught, and at each budget the labelling of all samples is scored.
 
     Parameters
     ----------
@@ -132,11 +134,15 @@ def label_efficiency_curve(
     y : array-like of shape (n_samples,)
         The true labels, missing where there is none. The learner sees those it asked for and no others.
     budgets : array-like of int of shape (n_budgets,)
-        Numbers of labels at which to score, increasing.
+        Numbers of labels at which to score, increasing, the initial ones counted.
     strategy : {"query", "random"}, default="query"
         Whether the learner's own queries or random draws are labelled.
     batch_size : int, default=10
         Number of labels asked for at a time by `strategy="query"`. Batches are cut so that each budget is met exactly.
+    initial : array-like of int of shape (n_initial,), default=None
+        Indices of the samples that are labelled from the start, all of known truth, candidates or not. The others are
+        missing in the y given to `fit`, marked by the learner's `missing_label`, or by None if that is "auto" or the
+        learner has no such parameter. By default none, and `fit` is given X alone.
     candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
         The samples that may be asked for, as a mask or as indices; those of unknown truth are left out. By default
         all samples of known truth.
@@ -159,7 +165,10 @@ def label_efficiency_curve(
     result : :class:`~sklearn.utils.Bunch`
         - `budgets` : ndarray of shape (n_budgets,), the numbers of labels
         - `scores` : ndarray of shape (n_budgets,), the score at each
-        - `queries` : ndarray of shape (budgets[-1],), the indices into `X` in the order of asking
+        - `queries` : ndarray of shape (budgets[-1],), the indices into `X`: the initial ones, then those asked for, in
+          this order
+        - `times` : ndarray of shape (n_budgets,), the seconds that querying and teaching took from one budget to the
+          next; fitting and scoring are not counted
         - `estimator` : the fitted clone, with all these labels
 
     Raises
@@ -167,10 +176,11 @@ def label_efficiency_curve(
     TypeError
         If the estimator (or the last step of the Pipeline) has no `query` or no `teach`.
     ValueError
-        If no truth is known, if the budgets do not increase, start below 1 or exceed the number of candidates, or if
-        only one of `X_test` and `y_test` is given.
+        If no truth is known, if the budgets do not increase, start below 1 or the number of initial labels, or exceed
+        the number of candidates, if an initial sample is repeated or of unknown truth, or if only one of `X_test` and
+        `y_test` is given.
     IndexError
-        If `candidates` holds an index outside `X`.
+        If `initial` or `candidates` holds an index outside `X`.
 
     See Also
     --------
@@ -192,8 +202,9 @@ def label_efficiency_curve(
     classes, codes = encode_labels(y, missing_label)
     known = np.flatnonzero(codes >= 0)
     _check_any_labeled(known, "y", missing_label)
-    candidates = check_candidates(candidates, codes >= 0)
-    budgets = _check_budgets(budgets, len(candidates))
+    initial = _check_initial([] if initial is None else initial, codes)
+    candidates = np.setdiff1d(check_candidates(candidates, codes >= 0), initial)
+    budgets = _check_budgets(budgets, len(initial), len(candidates))
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test belong together: got one of them only.")
     if X_test is not None:
@@ -203,26 +214,22 @@ def label_efficiency_curve(
         _check_any_labeled(test_known, "y_test", missing_label)
 
     estimator = clone(estimator)
-    learner = _last_step(estimator)
-    for verb in ("query", "teach"):
-        if not hasattr(learner, verb):
-            raise TypeError(
-                f"{type(learner).__name__} has no method {verb!r}: an active learner needs query and teach."
-            )
-    estimator.fit(X)
+    learner = fit_learner(estimator, X, initial, classes[codes[initial]])
 
-    draws = check_random_state(random_state).permutation(candidates)
-    queries = np.empty(0, dtype=np.int64)
-    scores = np.empty(len(budgets))
+    # draws do not depend on what was taught: one batch up to the budget is the same and saves relabelling
+    draws = np.concatenate([initial, check_random_state(random_state).permutation(candidates)])
+    queries = initial
+    scores, times = np.empty(len(budgets)), np.empty(len(budgets))
     for i, budget in enumerate(budgets.tolist()):
+        start = time.perf_counter()
         while len(queries) < budget:
             if strategy == "query":
                 batch = np.asarray(learner.query(min(batch_size, budget - len(queries)), candidates=candidates))
             else:
-                # draws do not depend on what was taught: one batch up to the budget is the same and saves relabelling
                 batch = draws[len(queries) : budget]
             learner.teach(batch, classes[codes[batch]])
             queries = np.concatenate([queries, batch])
+        times[i] = time.perf_counter() - start
         if X_test is None:
             scores[i] = metric(classes[codes[known]], learner.transduction_[known])
         else:
@@ -230,13 +237,7 @@ def label_efficiency_curve(
             scores[i] = metric(test_classes[test_codes[test_known]], predicted[test_known])
         if verbose:
             print(f"[label_efficiency_curve] {budget} labels, score {scores[i]:.4f}")
-    return Bunch(budgets=budgets, scores=scores, queries=queries, estimator=estimator)
-
-
-def _last_step(estimator):
-    while isinstance(estimator, Pipeline):
-        estimator = estimator[-1]
-    return estimator
+    return Bunch(budgets=budgets, scores=scores, queries=queries, times=times, estimator=estimator)
 
 
 def _check_any_labeled(labeled, name, missing_label):
@@ -246,14 +247,31 @@ def _check_any_labeled(labeled, name, missing_label):
         )
 
 
-def _check_budgets(budgets, n_candidates):
+def _check_initial(initial, codes):
+    initial = check_indices("initial", initial, len(codes))
+    if len(np.unique(initial)) < len(initial):
+        raise ValueError("initial takes each index once; got some of them repeatedly.")
+    if (codes[initial] < 0).any():
+        raise ValueError(
+            f"initial takes samples of known truth; the label of {initial[codes[initial] < 0][0]} is missing in y."
+        )
+    return initial
+
+
+def _check_budgets(budgets, n_initial, n_candidates):
     budgets = np.asarray(budgets)
     counts = budgets.ndim == 1 and len(budgets) > 0 and budgets.dtype.kind in "iu"
     if not counts or budgets[0] < 1 or (budgets[1:] <= budgets[:-1]).any():
         raise ValueError(f"budgets must be a list of increasing positive integers; got {budgets.tolist()!r}.")
-    if budgets[-1] > n_candidates:
+    if budgets[0] < n_initial:
         raise ValueError(
-            f"The largest budget is {budgets[-1]}, but only {n_candidates} samples can be asked for: "
+            f"The smallest budget is {budgets[0]}, but {n_initial} samples are labelled from the start, and budgets "
+            "count them: start at their number or above."
+        )
+    if budgets[-1] > n_initial + n_candidates:
+        initially = f" beyond the {n_initial} initial ones" if n_initial else ""
+        raise ValueError(
+            f"The largest budget is {budgets[-1]}, but only {n_candidates} samples{initially} can be asked for: "
             "lower it or give more candidates."
         )
     return budgets

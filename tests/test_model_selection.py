@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
+from sklearn_geoal import LANDClassifier
 from sklearn_geoal._validation import encode_labels
 from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
 
@@ -251,6 +254,112 @@ def test_verbose_prints_a_line_for_each_budget(blobs, capsys):
     ],
 )
 def test_curve_errors(blobs, change, error, message):
+    X, y, _ = blobs
+    with pytest.raises(error, match=message):
+        label_efficiency_curve(**{"estimator": NearestNeighborLearner(), "X": X, "y": y, "budgets": [5], **change})
+
+
+class MarkedLearner(NearestNeighborLearner):
+    """Takes missing labels by a marker of its own."""
+
+    def __init__(self, n_neighbors=1, missing_label="auto"):
+        super().__init__(n_neighbors)
+        self.missing_label = missing_label
+
+    def fit(self, X, y=None):
+        self.given_ = y
+        classes, codes = (np.empty(0), np.full(len(X), -1)) if y is None else encode_labels(y, self.missing_label)
+        super().fit(X)
+        labeled = np.flatnonzero(codes >= 0)
+        return self.teach(labeled, classes[codes[labeled]]) if len(labeled) else self
+
+
+@pytest.mark.parametrize("marker", ["auto", -1, -99, np.nan, None, "?"])
+@pytest.mark.parametrize("names", [False, True])
+def test_initial_labels_reach_fit_under_the_marker_of_the_learner(blobs, marker, names):
+    X, y, _ = blobs
+    target = np.array([f"class {label}" for label in y]) if names else y
+    initial = np.array([140, 3, 77])
+    curve = label_efficiency_curve(MarkedLearner(missing_label=marker), X, target, [3, 8], initial=initial)
+    np.testing.assert_array_equal(curve.queries[:3], initial)
+    assert len(np.unique(curve.queries)) == 8
+    assert curve.estimator.given_[initial].tolist() == target[initial].tolist()
+    missing = np.delete(curve.estimator.given_, initial)
+    expected = None if isinstance(marker, str) and marker == "auto" else marker
+    assert all(value is expected or value == expected for value in missing)
+    assert curve.estimator.batches_ == [5]
+    assert curve.estimator.classes_.dtype.kind == target.dtype.kind
+
+
+@pytest.mark.parametrize("strategy", ["query", "random"])
+def test_initial_labels_are_a_head_start(blobs, strategy):
+    X, y, _ = blobs
+    params = {"strategy": strategy, "batch_size": 5, "random_state": 0}
+    whole = label_efficiency_curve(NearestNeighborLearner(), X, y, [10, 30], **params)
+    rest = label_efficiency_curve(NearestNeighborLearner(), X, y, [10, 30], initial=whole.queries[:10], **params)
+    assert rest.scores[0] == whole.scores[0]
+    assert len(np.unique(rest.queries)) == 30
+    if strategy == "query":
+        np.testing.assert_array_equal(rest.queries, whole.queries)
+        np.testing.assert_array_equal(rest.scores, whole.scores)
+
+
+def test_initial_samples_need_not_be_candidates(blobs):
+    X, y, _ = blobs
+    curve = label_efficiency_curve(NearestNeighborLearner(), X, y, [5], initial=[0, 1], candidates=[1, 50, 51, 52])
+    assert set(curve.queries.tolist()) == {0, 1, 50, 51, 52}
+
+
+def test_no_initial_labels_is_the_same_as_none(blobs):
+    X, y, _ = blobs
+    curve = label_efficiency_curve(MarkedLearner(), X, y, [5], initial=[])
+    assert curve.estimator.given_ is None
+
+
+def test_initial_labels_of_one_class(blobs):
+    X, y, _ = blobs
+    initial = np.flatnonzero(y == 1)[:4]
+    curve = label_efficiency_curve(LANDClassifier(random_state=0), X, y, [4, 12], initial=initial)
+    assert curve.scores[0] == np.mean(y == 1)
+    assert curve.scores[1] > 0.9
+
+
+def test_times_are_those_of_querying_and_teaching(blobs, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
+    class SlowLearner(NearestNeighborLearner):
+        def query(self, n_queries=1, candidates=None):
+            clock[0] += 1.0
+            return super().query(n_queries, candidates)
+
+        def teach(self, indices, labels):
+            clock[0] += 10.0
+            return super().teach(indices, labels)
+
+        def predict(self, X):
+            clock[0] += 100.0 * (len(X) == 7)
+            return super().predict(X)
+
+    X, y, _ = blobs
+    held_out = {"X_test": X[:7], "y_test": y[:7]}
+    params = {"batch_size": 5, "initial": [0, 1], **held_out}
+    curve = label_efficiency_curve(SlowLearner(), X, y, [2, 5, 20], **params)
+    assert curve.times.tolist() == [0.0, 11.0, 33.0]
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        ({"initial": [0, 0]}, ValueError, "initial takes each index once"),
+        ({"initial": [150]}, IndexError, "initial must be indices from 0 to 149"),
+        ({"initial": [0.5]}, ValueError, "one-dimensional array of integer"),
+        ({"initial": [0, 1, 2], "budgets": [2, 5]}, ValueError, "smallest budget is 2, but 3 samples are labelled"),
+        ({"initial": [0, 1], "candidates": [1, 2]}, ValueError, "only 1 samples beyond the 2 initial ones"),
+        ({"initial": [7], "y": np.where(np.arange(150) == 7, np.nan, 0)}, ValueError, "label of 7 is missing"),
+    ],
+)
+def test_initial_errors(blobs, change, error, message):
     X, y, _ = blobs
     with pytest.raises(error, match=message):
         label_efficiency_curve(**{"estimator": NearestNeighborLearner(), "X": X, "y": y, "budgets": [5], **change})

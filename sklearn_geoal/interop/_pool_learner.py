@@ -1,0 +1,336 @@
+"""Query strategies of scikit-activeml as active learners of this package."""
+
+import inspect
+
+import numpy as np
+from skactiveml.base import SkactivemlClassifier
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._queries import add_answers, check_answers, check_candidates, check_n_queries
+from .._validation import as_random_state, encode_labels
+
+
+class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Active learner made of a classifier and a query strategy of scikit-activeml.
+
+    The classifier learns from the labelled samples alone, anew after each `teach`, and the strategy names the samples
+    to label next. So the strategies of scikit-activeml run in
+    :func:`~sklearn_geoal.model_selection.label_efficiency_curve` beside the learners of this package.
+
+    Parameters
+    ----------
+    estimator : classifier
+        A classifier of scikit-learn, skorch or scikit-activeml. It meets classes as integers from 0, their positions
+        in `classes_`; a network may have more outputs than classes are known.
+    strategy : skactiveml.base.SingleAnnotatorPoolQueryStrategy
+        The strategy, such as ``UncertaintySampling(method="entropy")``, ``CoreSet()`` or ``QueryByCommittee()`` (with
+        an ensemble as `estimator`). The fitted classifier is handed to what asks for `clf`, `ensemble` or
+        `estimator`, an unfitted one to what asks for a `discriminator`. Missing labels are NaN to it, whatever
+        its own `missing_label`.
+    representation : callable, default=None
+        ``representation(estimator, X)`` gives the rows, shape (n_rows, n_outputs), by which the strategy compares
+        samples, such as the last hidden layer of a network. Strategies without a classifier meet them in place of X,
+        those with a parameter `clf_embedding_flag_name` beside the probabilities; others never meet them. By default
+        X itself.
+    missing_label : "auto", None, scalar or str, default="auto"
+        The marker of a missing label in the `y` of `fit`. "auto" reads NaN in a numeric `y`, None in an object `y`
+        and, where neither occurs, -1 in an integer-valued `y`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws at the start, and of the classifier and the strategy, with all within them, where their own
+        `random_state` is None. Networks of skorch have none: seed torch for them.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels known so far, sorted.
+    estimator_ : classifier
+        The fitted classifier; there once two classes are known.
+    strategy_ : skactiveml.base.SingleAnnotatorPoolQueryStrategy
+        The strategy in use.
+    n_features_in_ : int
+        Number of features seen during ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    SkactivemlQueryStrategy : The other way round, learners of this package as strategies of scikit-activeml.
+    sklearn_geoal.model_selection.label_efficiency_curve : Runs the loop of queries and answers on known labels.
+
+    Notes
+    -----
+    As long as fewer than two classes are known there is no classifier: strategies that need one are replaced by random
+    draws, and predictions are the only known class.
+
+    A strategy that clusters seeds its clusterer by a parameter of its own, as in
+    ``Clue(cluster_algo_dict={"random_state": 0})``. One that reaches for more of scikit-activeml's classifiers than
+    probabilities wants the estimator wrapped, as in ``SklearnClassifier(LogisticRegression())``.
+
+    Examples
+    --------
+    >>> from skactiveml.pool import UncertaintySampling
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn_geoal.interop import PoolLearner
+    >>> from sklearn_geoal.model_selection import label_efficiency_curve
+    >>> X, y = make_blobs(300, random_state=0)
+    >>> learner = PoolLearner(LogisticRegression(), UncertaintySampling(method="margin_sampling"), random_state=0)
+    >>> label_efficiency_curve(learner, X, y, budgets=[5, 20], batch_size=5).scores.shape
+    (2,)
+    """
+
+    def __init__(self, estimator, strategy, *, representation=None, missing_label="auto", random_state=None):
+        self.estimator = estimator
+        self.strategy = strategy
+        self.representation = representation
+        self.missing_label = missing_label
+        self.random_state = random_state
+
+    @property
+    def transduction_(self):
+        """Label of each sample of ``fit``: the known one or the predicted one; there once a label is known."""
+        labels = self._predict(self._X)
+        labels[self._labeled] = self._labels
+        return labels
+
+    def fit(self, X, y=None):
+        """Train the classifier on the labelled samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, channels, height, width)
+            All samples, labelled or not.
+        y : array-like of shape (n_samples,), default=None
+            Labels, those that are not known marked as ``missing_label`` says. None: no label is known.
+
+        Returns
+        -------
+        self : PoolLearner
+            Fitted learner.
+
+        Raises
+        ------
+        TypeError
+            If the strategy is none, or one for regression.
+        ValueError
+            If X or y is invalid, or y is given and holds no known label.
+        """
+        if isinstance(self.strategy, type) or not hasattr(self.strategy, "query"):
+            raise TypeError(f"strategy must be a query strategy, such as RandomSampling(); got {self.strategy!r}.")
+        self._X = validate_data(self, X, allow_nd=True)
+        self._labeled, self._labels = np.empty(0, dtype=np.int64), np.empty(0)
+        if y is not None:
+            check_consistent_length(X, y)
+            classes, codes = encode_labels(y, self.missing_label)
+            if not len(classes):
+                raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
+            self._labeled = np.flatnonzero(codes >= 0)
+            self._labels = classes[codes[self._labeled]]
+        rng = as_random_state(self.random_state)
+        self._order = rng.permutation(len(self._X))
+        self._unfitted = fill_random_states(clone(self.estimator), rng)
+        self.strategy_ = fill_random_states(clone(self.strategy), rng)
+        for name, value in self.strategy_.get_params().items():
+            parameter = name.rpartition("__")[2]
+            if parameter == "missing_label":
+                self.strategy_.set_params(**{name: np.nan})
+            elif parameter == "clf_embedding_flag_name" and value is None and self.representation is not None:
+                self.strategy_.set_params(**{name: "return_embeddings"})
+        if "reg" in self._strategy_parameters():
+            raise TypeError(
+                f"{type(self.strategy_).__name__} is a strategy for regression: PoolLearner takes those for classes."
+            )
+        self._update()
+        return self
+
+    def query(self, n_queries=1, candidates=None):
+        """Samples that the strategy would have labelled next.
+
+        Parameters
+        ----------
+        n_queries : int, default=1
+            Number of samples to name.
+        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
+            The samples that may be asked for, as a mask or as indices. By default all without a label.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_queries,)
+            Indices into the X of ``fit``, in the strategy's order, none of them labelled.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer candidates without a label than ``n_queries``.
+        IndexError
+            If a candidate is no index into X.
+        """
+        check_is_fitted(self)
+        candidates = check_candidates(candidates, np.isnan(self._codes))
+        check_n_queries(n_queries, candidates)
+        asked = self._strategy_parameters()
+        models = [name for name in ("clf", "ensemble", "estimator") if name in asked]
+        needs_classifier = models or "discriminator" in asked
+        if not hasattr(self, "_classifier") and (needs_classifier or self.representation is not None):
+            return self._order[np.isin(self._order, candidates)][:n_queries]
+        given = {}
+        for name in models:
+            # strategies that foresee the effect of a label train the classifier themselves
+            given |= {name: self._classifier, f"fit_{name}": "ignore_partial_fit" in asked}
+        if "discriminator" in asked:
+            given["discriminator"] = self._make_classifier(n_classes=2)
+        X = self._X
+        if not needs_classifier and self.representation is not None:
+            X = self.representation(self.estimator_, X)
+        elif not needs_classifier:
+            X = X.reshape(len(X), -1)
+        return np.asarray(
+            self.strategy_.query(X, self._codes, candidates=candidates, batch_size=int(n_queries), **given)
+        )
+
+    def teach(self, indices, labels):
+        """Add labels and train the classifier anew.
+
+        Parameters
+        ----------
+        indices : array-like of int of shape (n_labels,)
+            Indices into the X of ``fit``. The label of a sample that has one is replaced.
+        labels : array-like of shape (n_labels,)
+            Their labels. Classes that were not known before are welcome.
+
+        Returns
+        -------
+        self : PoolLearner
+            Fitted learner.
+
+        Raises
+        ------
+        ValueError
+            If there is not one label for each index, an index is repeated, a label is missing, or labels mix strings
+            and numbers.
+        IndexError
+            If an index lies outside the X of ``fit``.
+        """
+        check_is_fitted(self)
+        indices, labels = check_answers(indices, labels, len(self._X), self.missing_label)
+        self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
+        self._update()
+        return self
+
+    def predict(self, X):
+        """Labels of new samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or (n_queries, channels, height, width)
+            Samples.
+
+        Returns
+        -------
+        y : ndarray of shape (n_queries,)
+            Labels.
+
+        Raises
+        ------
+        NotFittedError
+            If no label is known.
+        """
+        check_is_fitted(self)
+        return self._predict(validate_data(self, X, allow_nd=True, reset=False))
+
+    def _update(self):
+        """Everything that depends on labels."""
+        self.classes_, known = np.unique(self._labels, return_inverse=True)
+        self._codes = np.full(len(self._X), np.nan)
+        self._codes[self._labeled] = known
+        for name in ("estimator_", "_classifier"):
+            vars(self).pop(name, None)
+        if len(self.classes_) > 1:
+            self._classifier = self._make_classifier(len(self.classes_)).fit(self._X, self._codes)
+            self.estimator_ = getattr(self._classifier, "estimator_", self._classifier)
+
+    def _predict(self, X):
+        if not len(self.classes_):
+            raise NotFittedError(
+                "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
+            )
+        if len(self.classes_) == 1:
+            return np.repeat(self.classes_, len(X))
+        return self.classes_[self._classifier.predict(X).astype(np.int64)]
+
+    def _make_classifier(self, n_classes):
+        classes = np.arange(n_classes)
+        if isinstance(self.estimator, SkactivemlClassifier):
+            return clone(self._unfitted).set_params(classes=classes, missing_label=np.nan)
+        return _CodeClassifier(self._unfitted, classes, self.representation)
+
+    def _strategy_parameters(self):
+        """What the strategy's query asks for, or that of the strategy that it wraps."""
+        strategy = self.strategy_
+        while hasattr(strategy, "query_strategy"):
+            strategy = strategy.query_strategy
+        return inspect.signature(strategy.query).parameters
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags
+
+
+class _CodeClassifier(SkactivemlClassifier):
+    """Classifier of class codes 0, 1, ... and NaN, as the strategies of scikit-activeml expect it.
+
+    Unlike ``skactiveml.classifier.SklearnClassifier`` it lets the errors of the estimator pass and takes networks with
+    more outputs than there are classes.
+    """
+
+    def __init__(self, estimator, classes=None, representation=None, missing_label=np.nan):
+        super().__init__(classes=classes, missing_label=missing_label)
+        self.estimator = estimator
+        self.representation = representation
+
+    def fit(self, X, y, sample_weight=None):
+        labeled = ~np.isnan(y)
+        weights = {} if sample_weight is None else {"sample_weight": sample_weight[labeled]}
+        self.classes_ = np.asarray(self.classes)
+        self.estimator_ = clone(self.estimator).fit(X[labeled], y[labeled].astype(np.int64), **weights)
+        return self
+
+    def predict(self, X):
+        if hasattr(self.estimator_, "predict_proba"):
+            return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return self.estimator_.predict(X)
+
+    def predict_proba(self, X, return_embeddings=False):
+        outputs = self.estimator_.predict_proba(X)
+        codes = np.asarray(self.estimator_.classes_)
+        if len(codes) != outputs.shape[1]:  # a network with more outputs than classes
+            codes = np.arange(outputs.shape[1])
+        known = codes < len(self.classes_)
+        proba = np.full((len(X), len(self.classes_)), np.finfo(float).tiny)
+        proba[:, codes[known]] += outputs[:, known]
+        proba /= proba.sum(axis=1, keepdims=True)
+        if not return_embeddings:
+            return proba
+        return proba, X if self.representation is None else self.representation(self.estimator_, X)
+
+    def __getattr__(self, name):
+        # members of an ensemble, and methods by which networks draw samples
+        if "estimator_" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.estimator_, name)
+
+
+def fill_random_states(estimator, rng):
+    """Give an estimator, and all estimators within it, seeds where their ``random_state`` is None."""
+    params = estimator.get_params()
+    for name in sorted(params):
+        owner, _, parameter = name.rpartition("__")
+        # a splitter may refuse a seed
+        seedable = isinstance(params.get(owner) if owner else estimator, BaseEstimator)
+        if parameter == "random_state" and params[name] is None and seedable:
+            estimator.set_params(**{name: int(rng.randint(np.iinfo(np.int32).max))})
+    return estimator

@@ -1,0 +1,99 @@
+"""Active learners of this package as query strategies of scikit-activeml."""
+
+import numpy as np
+from skactiveml.base import SingleAnnotatorPoolQueryStrategy
+from skactiveml.utils import MISSING_LABEL, labeled_indices
+from sklearn.base import clone
+
+from .._queries import fit_learner
+from ._pool_learner import fill_random_states
+
+
+class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
+    """Query strategy of scikit-activeml that asks an active learner of this package.
+
+    Parameters
+    ----------
+    learner : estimator with `query` and `teach`
+        The active learner, such as :class:`~sklearn_geoal.LANDClassifier`, or a :class:`~sklearn.pipeline.Pipeline`
+        whose last step is one. A clone is fitted for each query.
+    missing_label : scalar, string, np.nan or None, default=np.nan
+        The marker of a missing label in the `y` of `query`; that of the learner does not matter.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the learner, and of all within it, where its own `random_state` is None.
+
+    See Also
+    --------
+    PoolLearner : The other way round, strategies of scikit-activeml as active learners of this package.
+    ModALQueryStrategy : The same for modAL.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import make_blobs
+    >>> from sklearn_geoal import LANDClassifier
+    >>> from sklearn_geoal.interop import SkactivemlQueryStrategy
+    >>> X, y_true = make_blobs(100, random_state=0)
+    >>> y = np.where(np.arange(100) < 5, y_true, np.nan)
+    >>> strategy = SkactivemlQueryStrategy(LANDClassifier(), random_state=0)
+    >>> strategy.query(X, y, batch_size=3).shape
+    (3,)
+    """
+
+    def __init__(self, learner, missing_label=MISSING_LABEL, random_state=None):
+        super().__init__(missing_label=missing_label, random_state=random_state)
+        self.learner = learner
+
+    def query(self, X, y, candidates=None, batch_size=1, return_utilities=False):
+        """Samples whose labels would tell most.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            All samples, labelled or not.
+        y : array-like of shape (n_samples,)
+            Labels, those that are not known marked by `missing_label`.
+        candidates : array-like of int of shape (n_candidates,), default=None
+            Indices into `X` of the samples that may be asked for. By default all without a label. Rows of features
+            are refused, since the learner ranks the samples that it was fitted on.
+        batch_size : int, default=1
+            Number of samples to name, cut to the number of candidates with a warning.
+        return_utilities : bool, default=False
+            Whether to return the utilities as well.
+
+        Returns
+        -------
+        query_indices : ndarray of shape (batch_size,)
+            Indices into `X`, best first.
+        utilities : ndarray of shape (batch_size, n_samples)
+            The learner's `query_scores_` before each pick, NaN for samples that are no candidates or were picked
+            before. A learner that spreads its queries goes by more than these scores, so that a pick need not be the
+            largest of its row. Only returned with ``return_utilities=True``.
+
+        Raises
+        ------
+        TypeError
+            If the learner has no `query` or no `teach`.
+        skactiveml.exceptions.MappingError
+            If `candidates` are rows of features.
+        ValueError
+            If a candidate is labelled, or nothing is left to ask for.
+        """
+        X, y, candidates, batch_size, return_utilities = self._validate_data(
+            X, y, candidates, batch_size, return_utilities, reset=True
+        )
+        _, candidates = self._transform_candidates(candidates, X, y, enforce_mapping=True, allow_only_unlabeled=True)
+        if not len(candidates):
+            raise ValueError("There is nothing to ask for: no sample is without a label, or candidates is empty.")
+        labeled = labeled_indices(y, missing_label=self.missing_label_)
+        estimator = fill_random_states(clone(self.learner), self.random_state_)
+        learner = fit_learner(estimator, X, labeled, y[labeled])
+        indices = learner.query(batch_size, candidates=candidates)
+        if not return_utilities:
+            return indices
+        scores = np.full(len(X), np.nan)
+        scores[candidates] = learner.query_scores_[candidates]
+        utilities = np.tile(scores, (batch_size, 1))
+        for i, index in enumerate(indices):
+            utilities[i + 1 :, index] = np.nan
+        return indices, utilities

@@ -8,6 +8,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import issparse
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
@@ -17,14 +18,20 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 import sklearn_geoal
-from sklearn_geoal.preprocessing import SpatialWindow
+from sklearn_geoal.preprocessing import HyperbolicNeighborsTransformer, SpatialWindow
 
-ESTIMATORS = [*(getattr(sklearn_geoal, name)() for name in sklearn_geoal._ESTIMATORS), SpatialWindow()]
+ESTIMATORS = [
+    *(getattr(sklearn_geoal, name)() for name in sklearn_geoal._ESTIMATORS),
+    HyperbolicNeighborsTransformer(),
+    SpatialWindow(),
+]
 TRANSFORMERS = [estimator for estimator in ESTIMATORS if hasattr(estimator, "transform")]
 
 # one parameter of each to search over
 GRIDS = {
     "DDALQueryStrategy": {"n_neighbors": [5, 10]},
+    # distances instead of connections leave logistic regression without convergence
+    "HyperbolicNeighborsTransformer": {"mode": ["connectivity"], "n_neighbors": [3, 5]},
     "LANDClassifier": {"n_neighbors": [5, 10]},
     "NetClassifier": {"hidden_units": [(8,), (16,)]},
     "SpatialWindow": {"size": [1, 3]},
@@ -75,6 +82,7 @@ def outputs(estimator, X):
     """Everything that a fitted estimator says about X."""
     verbs = [verb for verb in ("predict", "predict_proba", "transform") if hasattr(estimator, verb)]
     results = [getattr(estimator, verb)(X) for verb in verbs]
+    results = [result.toarray() if issparse(result) else result for result in results]
     return results + ([estimator.query_scores_] if hasattr(estimator, "query") else [])
 
 

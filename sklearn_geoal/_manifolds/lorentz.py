@@ -252,7 +252,7 @@ def kl_to_prior(z, u, mean, std, c, prior_std=1.0):
 
     KL(N(mean, std^2) || N(0, tau^2)) + (r^2 - |mean + u|^2) / (2 tau^2) + (d - 1) (log sinhc(s r) - log sinhc(s|u|)),
     tau = prior_std, r the distance of z from the origin: log q(z) - log p(z) with what is Gaussian in it replaced by
-    its expectation. Exact for mean = 0 and for c -> 0, and nowhere of more spread than kl_estimate.
+    its expectation. Exact for mean = 0 and for c -> 0, with less spread than kl_estimate elsewhere.
     """
     s = c**0.5
     length = _norm(z)

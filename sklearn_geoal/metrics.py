@@ -1,0 +1,338 @@
+"""Measures: distances in hyperbolic space, how close data are to a tree, accuracy at each level of a hierarchy."""
+
+from collections.abc import Mapping
+from functools import cache
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn.metrics import accuracy_score, pairwise_distances
+from sklearn.metrics.pairwise import check_pairwise_arrays
+from sklearn.utils import assert_all_finite, check_array, check_scalar, column_or_1d
+
+from ._validation import as_random_state, check_choice
+
+__all__ = ["DeltaHyperbolicity", "delta_hyperbolicity", "hierarchical_accuracy", "hyperbolic_distances"]
+
+_BLOCK_VALUES = 2**20  # 8 MiB of float64, a few times over
+# squared chord below which a product of directions has lost five of its digits
+_NEAR = 1e-4
+# in units of 1/sqrt(curvature): beyond it the squares of the coordinates on the hyperboloid overflow
+_MAX_RADIUS = 350.0
+# by how much the time coordinate may be off, relative: tables hold few decimals
+_SHEET_TOLERANCE = 1e-4
+
+
+# --- distances in hyperbolic space ------------------------------------------------------------------------------------
+
+
+def hyperbolic_distances(X, Y=None, *, model="tangent", curvature=1.0):
+    """Distances between all pairs of points in hyperbolic space.
+
+    With the radii a, b of two points in units of R = 1 / sqrt(curvature) and the angle t between their directions, all
+    seen from the origin, sinh^2(d / 2R) = sinh^2((a - b) / 2) + sinh(a) sinh(b) sin^2(t / 2). Nothing cancels in this
+    form, so that near points far from the origin keep their digits, and identical points are at distance 0.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples_X, n_coordinates)
+        Points as rows.
+    Y : array-like of shape (n_samples_Y, n_coordinates) or None, default=None
+        Points as rows. None: the same as X.
+    model : {"tangent", "lorentz", "poincare"}, default="tangent"
+        What the coordinates are. ``"tangent"``: the tangent vector at the origin that leads to the point, whose length
+        is the distance from the origin; any vector is one. ``"lorentz"``: the d + 1 coordinates on the hyperboloid,
+        time first, with time^2 - |space|^2 = 1 / curvature. ``"poincare"``: the d coordinates in the ball of radius R.
+    curvature : float, default=1.0
+        Positive number c; the space has the curvature -c.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_samples_X, n_samples_Y)
+        Computed in float64; float32 if X and Y are.
+
+    Raises
+    ------
+    TypeError
+        If ``curvature`` is not a number.
+    ValueError
+        If ``curvature`` is not positive, a point does not lie in the model, or one lies more than 350 R from the
+        origin.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_geoal.metrics import hyperbolic_distances
+    >>> hyperbolic_distances([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]]).round(3)
+    array([[0.   , 3.   , 3.   ],
+           [3.   , 0.   , 5.312],
+           [3.   , 5.312, 0.   ]])
+    """
+    X, Y = check_pairwise_arrays(X, Y, accept_sparse=False)
+    first = polar_coordinates(X, model, curvature)
+    second = first if Y is X else polar_coordinates(Y, model, curvature)
+    distances = np.empty((len(X), len(Y)), dtype=X.dtype)
+    for rows in row_blocks(len(X), len(Y)):
+        distances[rows] = 2 / np.sqrt(curvature) * np.arcsinh(half_sinh(first[rows], second))
+    return distances
+
+
+def polar_coordinates(X, model, curvature):
+    """Radius in units of 1/sqrt(curvature) and direction of each point: (n, 1 + d), float64, directions of length 1.
+
+    Raises
+    ------
+    ValueError
+        If ``curvature`` or ``model`` is invalid, or a point does not lie in the model.
+    """
+    check_choice("model", model, ("tangent", "lorentz", "poincare"))
+    check_scalar(curvature, "curvature", Real)
+    if not 0 < curvature < np.inf:
+        raise ValueError(f"curvature must be a positive number c, for a space of curvature -c; got {curvature!r}.")
+    X = X.astype(np.float64) * np.sqrt(curvature)
+    if model == "lorentz":
+        space = X[:, 1:]
+        _check_on_sheet(X[:, 0], np.hypot(1, np.linalg.norm(space, axis=1)), curvature)
+    else:
+        space = X
+    length = np.linalg.norm(space, axis=1)
+    if model == "poincare" and length.max(initial=0) >= 1:
+        row = length.argmax()
+        raise ValueError(
+            f"Row {row} of X lies {length[row]:.8g} / sqrt(curvature) from the center of the Poincare ball, expected "
+            'less than 1: give points inside the ball, or tangent vectors with model="tangent".'
+        )
+    radius = {"tangent": np.positive, "lorentz": np.arcsinh, "poincare": lambda r: 2 * np.arctanh(r)}[model](length)
+    if radius.max(initial=0) > _MAX_RADIUS:
+        row = radius.argmax()
+        raise ValueError(
+            f"Row {row} of X lies {radius[row]:.4g} / sqrt(curvature) from the origin, expected at most "
+            f"{_MAX_RADIUS:g}: scale X down or lower curvature."
+        )
+    return np.column_stack([radius, space / np.where(length > 0, length, 1)[:, None]])
+
+
+def _check_on_sheet(time, expected, curvature):
+    """Raise ValueError where a time coordinate is not that of the space coordinates; both times sqrt(curvature)."""
+    error = np.abs(time - expected) / expected
+    if error.max(initial=0) > _SHEET_TOLERANCE:
+        row, R = error.argmax(), 1 / np.sqrt(curvature)
+        raise ValueError(
+            f"Row {row} of X lies off the hyperboloid of curvature -{curvature:g}: its first coordinate, the time, is "
+            f"{time[row] * R:.6g}, expected sqrt(1 / curvature + |space|^2) = {expected[row] * R:.6g} up to a relative "
+            f"error of {_SHEET_TOLERANCE:g}. Put the time first and check curvature, or give tangent vectors with "
+            'model="tangent".'
+        )
+
+
+def half_sinh(first, second):
+    """sinh(d / 2R) between points in polar coordinates, growing with the distance: (n, 1 + d), (m, 1 + d) -> (n, m)."""
+    a, b = first[:, :1], second[:, 0]
+    angular = _squared_chords(first[:, 1:], second[:, 1:])
+    angular *= np.sinh(a) * np.sinh(b) / 4
+    radial = np.sinh((a - b) / 2)
+    radial *= radial
+    radial += angular
+    return np.sqrt(radial, out=radial)
+
+
+def _squared_chords(first, second):
+    """4 sin^2(t / 2) between directions: products are fast, differences keep the digits of near ones."""
+    chords = 2 - 2 * (first @ second.T)
+    rows, columns = np.nonzero(chords < _NEAR)
+    if len(rows) > chords.size // 8:
+        return cdist(first, second, "sqeuclidean")
+    chords[rows, columns] = ((first[rows] - second[columns]) ** 2).sum(axis=1)
+    return chords
+
+
+def row_blocks(n_rows, n_columns):
+    """Slices of rows such that a block of a matrix has a bounded size."""
+    step = max(1, _BLOCK_VALUES // max(1, n_columns))
+    return (slice(start, start + step) for start in range(0, n_rows, step))
+
+
+# --- hyperbolicity ----------------------------------------------------------------------------------------------------
+
+
+class DeltaHyperbolicity(NamedTuple):
+    """Mean and standard deviation of the relative delta-hyperbolicity over subsamples."""
+
+    mean: float
+    std: float
+
+
+def delta_hyperbolicity(X, *, metric="euclidean", n_samples=1500, n_repeats=10, random_state=None):
+    r"""Relative Gromov delta-hyperbolicity: how far data are from a tree, between 0 (a tree) and 1.
+
+    With the Gromov products :math:`A_{xy} = (d(x, p) + d(y, p) - d(x, y)) / 2` at a base point p,
+    :math:`\delta = \max_{x, y} (\max_z \min(A_{xz}, A_{zy}) - A_{xy})` and
+    :math:`\delta_{rel} = 2 \delta / \max_{x, y} d(x, y)`, which does not depend on the scale. The smaller it is, the
+    better hyperbolic space suits the data; Khrulkov et al. (2020) propose the curvature
+    :math:`-(0.144 / \delta_{rel})^2`.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_points, n_features) or (n_points, n_points)
+        Points as rows, or their distances with ``metric="precomputed"``.
+    metric : str or callable, default="euclidean"
+        Any metric of :func:`sklearn.metrics.pairwise_distances`, or ``"precomputed"``.
+    n_samples : int, default=1500
+        Points of a subsample; all of them if there are fewer. The time grows as its cube.
+    n_repeats : int, default=10
+        Subsamples, each with a base point of its own.
+    random_state : int, RandomState instance or None, default=None
+        Draws the subsamples and their base points.
+
+    Returns
+    -------
+    delta : DeltaHyperbolicity
+        Named tuple of ``mean`` and ``std`` over the subsamples.
+
+    Raises
+    ------
+    TypeError
+        If ``n_samples`` or ``n_repeats`` is not an integer.
+    ValueError
+        If there are fewer than 4 points, all points of a subsample coincide, or distances are not finite, negative or
+        not symmetric.
+
+    References
+    ----------
+    V. Khrulkov et al., "Hyperbolic image embeddings", CVPR 2020.
+
+    H. Fournier, A. Ismail, A. Vigneron, "Computing the Gromov hyperbolicity of a discrete metric space", Information
+    Processing Letters 115, 2015.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_geoal.metrics import delta_hyperbolicity
+    >>> star = 2.0 * (1 - np.eye(6))
+    >>> star[0] = star[:, 0] = 1
+    >>> star[0, 0] = 0
+    >>> delta_hyperbolicity(star, metric="precomputed")
+    DeltaHyperbolicity(mean=0.0, std=0.0)
+    """
+    X = check_array(X, dtype=[np.float64, np.float32])
+    check_scalar(n_samples, "n_samples", Integral, min_val=4)
+    check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
+    precomputed = isinstance(metric, str) and metric == "precomputed"
+    if precomputed:
+        _check_distances(X)
+    if len(X) < 4:
+        raise ValueError(f"X has {len(X)} points, expected at least 4: delta compares the distances among four points.")
+    random_state = as_random_state(random_state)
+    deltas = []
+    for _ in range(n_repeats):
+        sample = random_state.permutation(len(X))[:n_samples]
+        D = X[np.ix_(sample, sample)] if precomputed else pairwise_distances(X[sample], metric=metric)
+        assert_all_finite(D, input_name="the distances")
+        deltas.append(_relative_delta(D.astype(np.float64)))
+    return DeltaHyperbolicity(float(np.mean(deltas)), float(np.std(deltas)))
+
+
+def _check_distances(D):
+    if D.shape[0] != D.shape[1]:
+        raise ValueError(f'metric="precomputed" takes a square matrix of distances; got X of shape {D.shape}.')
+    if D.min() < 0:
+        raise ValueError(f'metric="precomputed" takes distances, expected to be at least 0; got {D.min():g}.')
+    asymmetry = np.abs(D - D.T).max()
+    if asymmetry > 1e-5 * D.max():
+        raise ValueError(
+            f'metric="precomputed" takes a symmetric matrix; got one that differs by {asymmetry:g} from X.T.'
+        )
+
+
+def _relative_delta(D):
+    """2 delta / diameter of a matrix of distances, the first point as base."""
+    diameter = D.max()
+    if diameter == 0:
+        raise ValueError("All points of a subsample coincide: delta is relative to their largest distance, which is 0.")
+    return 2 * _compiled_delta()((D[0] + D[0][:, None] - D) / 2) / diameter
+
+
+@cache
+def _compiled_delta():
+    from numba import njit  # its import alone takes longer than all else here
+
+    return njit(fastmath={"nnan", "nsz"})(_delta)
+
+
+def _delta(A, tile=32):
+    """max_ij (max_k min(A_ik, A_kj) - A_ij) of the symmetric (n, n) Gromov products."""
+    delta = 0.0
+    # a few rows against all the others, so that these few stay in the cache
+    for start in range(0, len(A), tile):
+        for i in range(start, len(A)):
+            for j in range(start, min(start + tile, i)):
+                # the diagonal, distances from the base point, bounds each row
+                if min(A[i, i], A[j, j]) - A[i, j] > delta:
+                    product = 0.0  # as for k the base point
+                    for k in range(len(A)):
+                        product = max(product, min(A[i, k], A[j, k]))
+                    delta = max(delta, product - A[i, j])
+    return delta
+
+
+# --- accuracy ---------------------------------------------------------------------------------------------------------
+
+
+def hierarchical_accuracy(y_true, y_pred, levels):
+    """Accuracy of the classes themselves and of the groups that they form at coarser levels of a hierarchy.
+
+    Parameters
+    ----------
+    y_true, y_pred : array-like of shape (n_samples,)
+        True and predicted classes.
+    levels : dict of str to mapping or array-like of shape (n_classes,)
+        The groups of each level by its name: a mapping from class to group, or, where the classes are the integers from
+        0, an array of groups with the class as index (such as ``level2`` of
+        :func:`~sklearn_geoal.datasets.load_aid`).
+
+    Returns
+    -------
+    accuracies : dict of str to float
+        Under ``"leaf"`` the share of samples with the right class, under the name of each level the share of those with
+        a class of the right group.
+
+    Raises
+    ------
+    TypeError
+        If ``levels`` is not a dict.
+    ValueError
+        If a class has no group, a level is named ``"leaf"``, or y_true and y_pred do not go together.
+
+    Examples
+    --------
+    >>> from sklearn_geoal.metrics import hierarchical_accuracy
+    >>> habitat = {"oak": "forest", "pine": "forest", "reed": "water", "lake": "water"}
+    >>> y_true = ["oak", "oak", "pine", "reed"]
+    >>> y_pred = ["oak", "pine", "lake", "lake"]
+    >>> hierarchical_accuracy(y_true, y_pred, {"habitat": habitat})
+    {'leaf': 0.25, 'habitat': 0.75}
+    """
+    if not isinstance(levels, Mapping):
+        raise TypeError(f"levels must be a dict from the name of a level to its groups; got {type(levels).__name__}.")
+    if "leaf" in levels:
+        raise ValueError('levels has one named "leaf", which is the name of the classes themselves: rename it.')
+    accuracies = {"leaf": float(accuracy_score(y_true, y_pred))}
+    true, predicted = (column_or_1d(y).tolist() for y in (y_true, y_pred))
+    for name, groups in levels.items():
+        group = _group_of_class(name, groups, {*true, *predicted})
+        accuracies[name] = float(np.mean([group[a] == group[b] for a, b in zip(true, predicted, strict=True)]))
+    return accuracies
+
+
+def _group_of_class(name, groups, classes):
+    """The groups of a level as a dict, after a check that no class lacks one."""
+    if not isinstance(groups, Mapping):
+        groups = dict(enumerate(column_or_1d(groups).tolist()))
+    unknown = sorted(map(repr, classes - groups.keys()))
+    if unknown:
+        raise ValueError(
+            f"levels[{name!r}] has no group for the classes {', '.join(unknown)}: give a dict from class to group, or "
+            f"an array of groups where the classes are the integers from 0; its classes are {list(groups)}."
+        )
+    return groups

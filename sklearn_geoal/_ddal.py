@@ -25,9 +25,9 @@ from ._graph import (
     select_spread,
 )
 from ._net_classifier import NetClassifier
-from ._queries import add_answers, check_answers, check_candidates, check_n_queries
+from ._queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
 from ._torch import draw_seed, is_skorch, penultimate
-from ._validation import check_choice, encode_labels
+from ._validation import check_choice
 
 CRITERIA = {"one_vs_all": ("min_abs", "norm"), "multivariate": ("uncertainty", "margin", "entropy")}
 
@@ -298,14 +298,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         for name in ("embedding_", "query_scores_"):  # a fit that fails must not leave those of other data behind
             vars(self).pop(name, None)
         X = self._check_X(X, reset=True)
-        labeled, labels = np.empty(0, dtype=np.int64), np.empty(0)
-        if y is not None:
-            check_consistent_length(X, y)
-            classes, codes = encode_labels(y, self.missing_label)
-            if not len(classes):
-                raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
-            labeled = np.flatnonzero(codes >= 0)
-            labels = classes[codes[labeled]]
+        labeled, labels = known_labels(X, y, self.missing_label)
         if not self.warm_start:
             vars(self).pop("estimator_", None)
         self._X, self._labeled, self._labels = X, labeled, labels

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._graph import (
     center_and_unit,
@@ -28,8 +28,8 @@ from ._graph import (
     random_walk,
     select_spread,
 )
-from ._queries import add_answers, check_answers, check_candidates, check_n_queries
-from ._validation import as_random_state, check_choice, encode_labels
+from ._queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
+from ._validation import as_random_state, check_choice
 
 # steps over which a query keeps the other queries of its batch away
 _SPREAD_STEPS = 75
@@ -255,14 +255,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_params()
         X = self._check_X(X, reset=True)
-        self._labeled, self._labels = np.empty(0, dtype=np.int64), np.empty(0)
-        if y is not None:
-            check_consistent_length(X, y)
-            classes, codes = encode_labels(y, self.missing_label)
-            if not len(classes):
-                raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
-            self._labeled = np.flatnonzero(codes >= 0)
-            self._labels = classes[codes[self._labeled]]
+        self._labeled, self._labels = known_labels(X, y, self.missing_label)
         self._fit_graph(X)
         self._update_labels()
         return self

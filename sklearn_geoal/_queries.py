@@ -4,9 +4,27 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_scalar
+from sklearn.utils import check_consistent_length, check_scalar
 
-from ._validation import labeled_mask
+from ._validation import encode_labels, labeled_mask
+
+
+def known_labels(X, y, missing_label):
+    """Indices of the samples labelled in the y of ``fit``, and their labels; both empty if y is None.
+
+    Raises
+    ------
+    ValueError
+        If X and y differ in length, or y is invalid or holds no known label.
+    """
+    if y is None:
+        return np.empty(0, dtype=np.int64), np.empty(0)
+    check_consistent_length(X, y)
+    classes, codes = encode_labels(y, missing_label)
+    if not len(classes):
+        raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
+    labeled = np.flatnonzero(codes >= 0)
+    return labeled, classes[codes[labeled]]
 
 
 def check_candidates(candidates, allowed):

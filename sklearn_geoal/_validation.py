@@ -189,7 +189,7 @@ def _auto_labeled(y):
             "y holds exactly the values -1 and 1: both are taken as classes. "
             "If -1 marks missing labels, say so with missing_label=-1.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
         return np.ones(len(y), dtype=bool)
     return y != -1

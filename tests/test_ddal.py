@@ -220,7 +220,7 @@ def test_only_candidates_are_asked_for(moons, rng):
 def test_exploration_turns_into_refinement(rng):
     X = rng.random((1000, 2))
     y = (X[:, 0] > 0.5).astype(int)
-    ddal = DDALQueryStrategy(embedding="input", random_state=0).fit(X)
+    ddal = DDALQueryStrategy(embedding="input", n_steps=30, random_state=0).fit(X)
     to_boundary = []
     for _ in range(25):
         queries = ddal.query(4)
@@ -305,6 +305,7 @@ def test_label_that_is_replaced_can_end_a_class(moons):
     np.testing.assert_allclose(ddal.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_goes_on_from_the_present_weights(moons):
     X, y = moons
     net = NetClassifier(max_epochs=5, random_state=0)

@@ -6,11 +6,10 @@ import numpy as np
 from skactiveml.base import SkactivemlClassifier
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._queries import add_answers, check_answers, check_candidates, check_n_queries
-from .._validation import as_random_state, encode_labels
+from .._queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
+from .._validation import as_random_state
 
 
 class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -121,14 +120,7 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if isinstance(self.strategy, type) or not hasattr(self.strategy, "query"):
             raise TypeError(f"strategy must be a query strategy, such as RandomSampling(); got {self.strategy!r}.")
         self._X = validate_data(self, X, allow_nd=True)
-        self._labeled, self._labels = np.empty(0, dtype=np.int64), np.empty(0)
-        if y is not None:
-            check_consistent_length(X, y)
-            classes, codes = encode_labels(y, self.missing_label)
-            if not len(classes):
-                raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
-            self._labeled = np.flatnonzero(codes >= 0)
-            self._labels = classes[codes[self._labeled]]
+        self._labeled, self._labels = known_labels(X, y, self.missing_label)
         rng = as_random_state(self.random_state)
         self._order = rng.permutation(len(self._X))
         self._unfitted = fill_random_states(clone(self.estimator), rng)

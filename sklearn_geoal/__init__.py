@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 # name -> module: torch, skorch, pynndescent and matplotlib are imported when an estimator is first asked for
 _ESTIMATORS = {
     "DDALQueryStrategy": "._ddal",
+    "HyperbolicVAETransformer": "._hyperbolic_vae",
     "LANDClassifier": "._land",
     "NetClassifier": "._net_classifier",
     "VAETransformer": "._vae",

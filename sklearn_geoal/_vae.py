@@ -1,32 +1,26 @@
 """Variational autoencoder as a transformer: features learned from unlabelled rows or images."""
 
-import math
 import numbers
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from ._nets import resolve_body
-from ._nets.conv import ConvDecoder, ConvEncoder
-from ._nets.dense import DenseDecoder, DenseEncoder
-from ._nets.vae import MIN_NOISE_VARIANCE, VAE
-from ._torch import (
-    as_tensor,
-    check_torch_params,
-    draw_seed,
-    epochs_as_dicts,
-    forget_optimizer,
-    infer,
-    location_and_scale,
-    make_net,
-    resolve_device,
-    seeded,
-    split_rows,
-    standardize,
-    train,
+from ._autoencoder import (
+    MODEL_PARAMS,
+    as_data,
+    check_autoencoder_params,
+    check_latents,
+    draw_normal,
+    infer_rows,
+    lower_bounds,
+    module_params,
+    train_autoencoder,
 )
+from ._nets.conv import ConvDecoder, ConvEncoder
+from ._nets.vae import VAE
+from ._torch import infer, location_and_scale
 from ._validation import check_choice, validate_rows
 
 
@@ -231,7 +225,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         FloatingPointError
             If the training diverges.
         """
-        return self._train(X, from_scratch=not (self.warm_start and self.__sklearn_is_fitted__()), keep=self.warm_start)
+        return train_autoencoder(self, VAE, X)
 
     def partial_fit(self, X, y=None):
         """Train for one pass over X, going on from what was learned before.
@@ -251,7 +245,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self : VAETransformer
             Fitted transformer.
         """
-        return self._train(X, from_scratch=not self.__sklearn_is_fitted__(), one_pass=True, keep=True)
+        return train_autoencoder(self, VAE, X, one_pass=True)
 
     def transform(self, X):
         """Means of q(z|x) in the unit ``latent_unit``.
@@ -268,7 +262,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
-        mean, _ = infer(self.net_, self.net_.module_.encode, self._standardize(X))
+        mean, _ = infer_rows(self, self.net_.module_.encode, X)
         return (mean / self._latent_scale()).astype(X.dtype, copy=False)
 
     def inverse_transform(self, Z):
@@ -290,14 +284,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             If Z has not ``n_components`` columns.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
-        if Z.shape[1] != self._n_features_out:
-            raise ValueError(
-                f"Z has {Z.shape[1]} columns, but the transformer was fitted with n_components={self._n_features_out}: "
-                "give latent features as transform returns them."
-            )
+        Z = check_latents(self, Z)
         X = infer(self.net_, self.net_.module_.expected, Z * self._latent_scale())
-        return self._destandardize(X, Z.dtype)
+        return as_data(self, X, Z.dtype)
 
     def reconstruct(self, X):
         """Data as the decoder gives them back from the means of q(z|x).
@@ -315,8 +304,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         check_is_fitted(self)
         X = validate_rows(self, X, reset=False)
         module = self.net_.module_
-        reconstructed = infer(self.net_, lambda x: module.expected(module.encode(x)[0]), self._standardize(X))
-        return self._destandardize(reconstructed, X.dtype)
+        return as_data(self, infer_rows(self, lambda x: module.expected(module.encode(x)[0]), X), X.dtype)
 
     def sample(self, n_samples=1, random_state=None):
         """Expected data for latent variables drawn from the prior, without the noise of the likelihood.
@@ -335,9 +323,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
-        rng = np.random.RandomState(draw_seed(random_state))
-        Z = rng.standard_normal((n_samples, self._n_features_out))
-        return self._destandardize(infer(self.net_, self.net_.module_.expected, Z), self._dtype)
+        Z = draw_normal(self, n_samples, random_state)
+        return as_data(self, infer(self.net_, self.net_.module_.expected, Z), self._dtype)
 
     def score_samples(self, X, n_draws=1, random_state=0):
         """Lower bound of the log-likelihood of each row.
@@ -358,14 +345,8 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             Lower bounds in nats, for a density in units of X if ``likelihood="gaussian"``.
         """
         check_is_fitted(self)
-        check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
         X = validate_rows(self, X, reset=False)
-        module = self.net_.module_
-        rng = np.random.RandomState(draw_seed(random_state))
-        noise = as_tensor(rng.standard_normal((n_draws, self._n_features_out))).to(self.net_.device)
-        bound = module.elbo if n_draws == 1 else module.importance_weighted_bound
-        log_likelihood = infer(self.net_, lambda x: bound(x, noise), self._standardize(X)).astype(np.float64)
-        return (log_likelihood - self.n_features_in_ * math.log(self.scale_)).astype(X.dtype, copy=False)
+        return lower_bounds(self, X, n_draws, random_state)
 
     def score(self, X, y=None):
         """Mean of the evidence lower bounds of the rows.
@@ -384,100 +365,21 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         return float(self.score_samples(X).mean(dtype=np.float64))
 
-    def _train(self, X, *, from_scratch, keep, one_pass=False):
-        """Train a new net or the present one and make it the fitted one; after an interrupt only if ``keep``."""
-        self._check_params()
-        if from_scratch:
-            for name in ("net_", "noise_variance_"):  # a fit that fails must not leave the net of other data behind
-                vars(self).pop(name, None)
-        X = validate_rows(self, X, reset=from_scratch)
-        if self.likelihood == "bernoulli":
-            _check_within_unit_interval(X)
-        if from_scratch:
-            self.location_, self.scale_ = (0.0, 1.0) if self.likelihood == "bernoulli" else location_and_scale(X)
-            self._dtype, self._model = X.dtype, self._model_params()
-        elif self._model != self._model_params():
-            raise ValueError(
-                f"The network was made with {self._model}, but the parameters are now {self._model_params()}: "
-                "warm_start and partial_fit go on with the network they find. Set them back, or fit without warm_start."
-            )
-        X, X_valid = self._standardize(X), None
-        seed = draw_seed(self.random_state)
-        options = {"max_epochs": 1}
-        if not one_pass:
-            options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule}
-            if from_scratch and self.kl_warmup > 0:
-                options["before_epoch"] = self._warm_up
-            if self.early_stopping:
-                rows, valid_rows = split_rows(len(X), self.validation_fraction, seed)
-                X, X_valid = X[rows], (as_tensor(X[valid_rows]),)
-                options["patience"] = self.patience
-        if not from_scratch:
-            seed += len(self.history_)  # a training that goes on must not draw the same noise again
-        with seeded(seed, resolve_device(self.device) if from_scratch else self.net_.device):
-            net = make_net(self, VAE, self._module_params()) if from_scratch else self.net_
-            try:
-                train(net, (as_tensor(X),), X_valid, seed=seed, verbose=self.verbose, **options)
-            except (KeyboardInterrupt, FloatingPointError):
-                if keep and net.history:
-                    self._take_over(net, X)
-                raise
-            self._take_over(net, X)
-        if not keep:
-            forget_optimizer(net)
-        return self
-
-    def _take_over(self, net, X):
-        """Make a trained net the fitted one, together with what is measured on its training data."""
-        net.module_.kl_weight = 1.0
-        posterior_variance, squared_error = infer(net, net.module_.spread, X)
-        posterior_scale = np.sqrt(posterior_variance.mean(axis=0, dtype=np.float64))
-        noise_variance = max(float(squared_error.mean(dtype=np.float64)), MIN_NOISE_VARIANCE)
-        if not np.isfinite(posterior_scale).all() or not np.isfinite(noise_variance):
-            raise FloatingPointError(
-                f"The trained network gives values that are not finite, with lr={self.lr}: try a smaller lr."
-            )
-        net.module_.noise_variance.fill_(noise_variance)
-        if self.likelihood == "gaussian":
-            self.noise_variance_ = noise_variance * self.scale_ * self.scale_
-        self.posterior_scale_ = posterior_scale
-        self.history_ = epochs_as_dicts(net)
-        self.net_ = net
-
-    def _warm_up(self, module, progress):
-        module.kl_weight = min(1.0, progress / self.kl_warmup)
-
     def _check_params(self):
-        check_torch_params(self)
-        check_scalar(self.n_components, "n_components", numbers.Integral, min_val=1)
-        check_scalar(self.beta, "beta", numbers.Real, min_val=0)
-        check_scalar(self.kl_warmup, "kl_warmup", numbers.Real, min_val=0, max_val=1)
-        check_choice("likelihood", self.likelihood, ("gaussian", "bernoulli"))
+        check_autoencoder_params(self)
         check_choice("latent_unit", self.latent_unit, ("posterior", "prior"))
 
     def _model_params(self):
-        names = ("n_components", "hidden_units", "encoder", "decoder", "likelihood", "beta")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in MODEL_PARAMS}
 
     def _module_params(self):
-        bodies = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_}
-        return {
-            "input_shape": self.image_shape_ or (self.n_features_in_,),
-            "n_components": self.n_components,
-            "encoder": resolve_body("encoder", self.encoder, DenseEncoder, ConvEncoder, **bodies),
-            "decoder": resolve_body("decoder", self.decoder, DenseDecoder, ConvDecoder, **bodies),
-            "likelihood": self.likelihood,
-            "beta": self.beta,
-        }
+        return module_params(self, ConvEncoder, ConvDecoder)
+
+    def _location_and_scale(self, X):
+        return location_and_scale(X)
 
     def _latent_scale(self):
         return self.posterior_scale_ if self.latent_unit == "posterior" else 1.0
-
-    def _standardize(self, X):
-        return standardize(X, self.location_, self.scale_)
-
-    def _destandardize(self, X, dtype):
-        return (X.astype(dtype, copy=False) * self.scale_ + self.location_).reshape(-1, *self._row_shape)
 
     @property
     def _n_features_out(self):
@@ -490,12 +392,3 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _check_within_unit_interval(X):
-    slack = np.finfo(np.float32).eps  # MinMaxScaler itself goes beyond 1 by rounding
-    if X.min() < -slack or X.max() > 1 + slack:
-        raise ValueError(
-            f'likelihood="bernoulli" needs X within [0, 1], got values from {X.min():.6g} to {X.max():.6g}: '
-            'scale X with MinMaxScaler, or use likelihood="gaussian".'
-        )

@@ -32,6 +32,7 @@ GRIDS = {
     "DDALQueryStrategy": {"n_neighbors": [5, 10]},
     # distances instead of connections leave logistic regression without convergence
     "HyperbolicNeighborsTransformer": {"mode": ["connectivity"], "n_neighbors": [3, 5]},
+    "HyperbolicVAETransformer": {"n_components": [1, 2]},
     "LANDClassifier": {"n_neighbors": [5, 10]},
     "NetClassifier": {"hidden_units": [(8,), (16,)]},
     "SpatialWindow": {"size": [1, 3]},

@@ -7,10 +7,12 @@ import torch
 from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
+from sklearn_geoal._manifolds import lorentz
 from sklearn_geoal._nets import resolve_body
 from sklearn_geoal._nets.classifier import Classifier
-from sklearn_geoal._nets.conv import ConvDecoder, ConvEncoder
+from sklearn_geoal._nets.conv import ConvDecoder, ConvEncoder, NormalizedConvDecoder, NormalizedConvEncoder
 from sklearn_geoal._nets.dense import DenseDecoder, DenseEncoder
+from sklearn_geoal._nets.hyperbolic_vae import MAX_RADIUS, DrawAndKL, HyperbolicVAE, as_posterior
 from sklearn_geoal._nets.vae import (
     MIN_NOISE_VARIANCE,
     VAE,
@@ -230,3 +232,107 @@ def test_classifier_of_one_class_is_sure_and_has_no_gradient():
 def test_backbone_of_wrong_shape_is_an_error():
     with pytest.raises(ValueError, match=r"Linear takes shape \(2, 6\) to \(2, 4\), expected \(2, 3\)"):
         Classifier((6,), 3, lambda input_shape, n_outputs: nn.Linear(6, 4))
+
+
+# convolutions with batch normalisation
+
+
+@pytest.mark.parametrize(
+    "shape, n_auto, n_fitting",
+    [((3, 64, 64), 5, 6), ((1, 28, 28), 5, 5), ((2, 5, 7), 3, 3), ((2, 2, 9), 1, 1), ((4, 1, 1), 1, 1)],
+)
+def test_normalized_convolutions_halve_the_image_as_often_as_it_has_room_for(shape, n_auto, n_fitting):
+    encoder, decoder = NormalizedConvEncoder(shape, 3), NormalizedConvDecoder(2, shape)
+    assert encoder(torch.randn(4, *shape)).shape == (4, 3)
+    assert decoder(torch.randn(4, 2)).shape == (4, *shape)
+    for body, layer in ((encoder, nn.Conv2d), (decoder, nn.ConvTranspose2d)):
+        for kind in (layer, nn.BatchNorm2d, nn.LeakyReLU):
+            assert sum(isinstance(module, kind) for module in body.modules()) == n_auto
+    with pytest.raises(ValueError, match=rf"too small for {n_fitting + 1} convolutions.*at most {n_fitting}"):
+        NormalizedConvEncoder(shape, 3, (4,) * (n_fitting + 1))
+
+
+def test_scale_of_latents_does_not_matter_to_the_normalized_decoder():
+    decoder, z = NormalizedConvDecoder(2, (1, 8, 8), (4, 4)), torch.randn(9, 2)
+    torch.testing.assert_close(decoder(1e8 * z), decoder(1e6 * z), rtol=1e-3, atol=1e-4)
+
+
+# the hyperbolic autoencoder
+
+
+def small_hyperbolic_vae(**changes):
+    params = {"input_shape": (6,), "n_components": 3, "encoder": DenseEncoder, "decoder": DenseDecoder}
+    return HyperbolicVAE(**{**params, **changes}).double()
+
+
+@pytest.mark.parametrize("radius", [0.5, math.inf])
+@pytest.mark.parametrize("scale", [1.0, 0.02, 0.0])
+def test_draw_and_kl_with_its_own_derivative_against_the_manifold(scale, radius):
+    raw = scale * torch.randn(7, 10, dtype=torch.float64)
+    raw[:, 5:] = torch.randn(7, 5)
+    noise, c = torch.randn(7, 5, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64)
+    raw, c = raw.requires_grad_(), c.requires_grad_()
+    z, kl = DrawAndKL.apply(raw, noise, c, radius)
+    mean, log_var, _ = as_posterior(raw, radius)
+    std = torch.exp(log_var / 2)
+    z_slow, u = lorentz.wrapped_draw(mean, std, noise, c)
+    kl_slow = lorentz.kl_to_prior(z_slow, u, mean, std, c).mean()
+    torch.testing.assert_close(z, z_slow)
+    torch.testing.assert_close(kl, kl_slow, atol=1e-6, rtol=1e-7)
+    weight = torch.randn(7, 5, dtype=torch.float64)
+    fast = torch.autograd.grad((weight * z).sum() + 3 * kl, (raw, c))
+    slow = torch.autograd.grad((weight * z_slow).sum() + 3 * kl_slow, (raw, c))
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("n_components", [1, 2, 128])
+@pytest.mark.parametrize("size", [0.0, 1e-20, 1.0, 1e6, 1e15])
+def test_training_loss_and_gradient_are_finite_in_single_precision(n_components, size):
+    for params in ({"model": "poincare"}, {"clip_radius": None}, {"clip_radius": None, "curvature": 100.0}):
+        vae = small_hyperbolic_vae(n_components=n_components, **params).float()
+        nn.init.constant_(vae.encoder[-1].bias, size)
+        loss = vae(torch.randn(8, 6))
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert all(torch.isfinite(parameter.grad).all() for parameter in vae.parameters())
+
+
+def test_flat_limit_of_the_divergence_is_the_one_of_the_flat_model():
+    raw, noise = torch.randn(50, 6), torch.randn(50, 3)  # in single precision: nothing may cancel
+    mean, log_var, _ = as_posterior(raw, math.inf)
+    for curvature in (1e-5, 1e-12):
+        z, kl = DrawAndKL.apply(raw, noise, curvature, math.inf)
+        torch.testing.assert_close(kl, kl_to_standard_normal(mean, log_var).mean(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(z, draw_latents(mean, log_var, noise), rtol=1e-4, atol=1e-4)
+
+
+def test_no_posterior_is_wider_than_the_prior_or_farther_than_the_radius():
+    mean, log_var, shrink = as_posterior(1e6 * torch.randn(50, 6), 2.0)
+    assert (log_var <= 0).all() and torch.isfinite(log_var).all() and (shrink < 1).all()
+    torch.testing.assert_close(mean.norm(dim=1), torch.full((50,), 2.0))
+    mean, _ = small_hyperbolic_vae(clip_radius=None, curvature=4.0).encode(torch.full((1, 6), 1e9, dtype=torch.float64))
+    torch.testing.assert_close(mean.norm(), torch.tensor(MAX_RADIUS / 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("model", ["lorentz", "poincare"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_hyperbolic_bounds_against_a_slow_reference_and_each_other(model, likelihood):
+    vae = small_hyperbolic_vae(model=model, likelihood=likelihood, curvature=0.8, clip_radius=2.0)
+    x, noise = torch.rand(4, 6, dtype=torch.float64), torch.randn(400, 3, dtype=torch.float64)
+    with torch.no_grad():
+        elbo, bound = vae.elbo(x, noise), vae.importance_weighted_bound(x, noise)
+        mean, log_var = vae.encode(x)
+        for i in range(len(x)):
+            std = torch.exp(log_var[i] / 2)
+            z, _ = lorentz.wrapped_draw(mean[i], std, noise, 0.8)
+            log_ratio = lorentz.log_prior(z, 0.8) - lorentz.log_density(z, mean[i], std, 0.8)
+            log_weights = vae.log_likelihood(x[i].expand(400, 6), z) + log_ratio
+            torch.testing.assert_close(bound[i], torch.logsumexp(log_weights, 0) - math.log(400), rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(elbo[i], log_weights.mean(), rtol=0, atol=0.2)
+    assert (elbo < bound + 0.05).all()
+
+
+def test_bounded_output_ends_with_a_tanh():
+    vae = small_hyperbolic_vae(bounded=True)
+    z = torch.randn(5, 3, dtype=torch.float64)
+    torch.testing.assert_close(vae.decode(z), torch.tanh(vae.decoder(z)))

@@ -80,7 +80,7 @@ def representation(estimator, X, layer=None):
     ValueError
         If ``estimator`` is not of a kind whose representation is known, or has no such layer.
     """
-    if isinstance(estimator, Pipeline):
+    while isinstance(estimator, Pipeline):
         steps, estimator = estimator[:-1], estimator[-1]
         X = steps.transform(X) if len(steps) else X
     if isinstance(estimator, NetClassifier):
@@ -144,8 +144,9 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : classifier, default=None
         Cloned and trained on the labelled samples: a scikit-learn or skorch classifier, or a Pipeline that ends in
-        one. It is given the classes as integers from 0 to ``n_classes - 1``. None is a
-        :class:`~sklearn_geoal.NetClassifier` with its defaults.
+        one. It is given the classes as integers from 0 to ``n_classes - 1``, and at first very few samples, too few
+        for skorch's own ``train_split``: set that to None. None is a :class:`~sklearn_geoal.NetClassifier` with its
+        defaults.
     embedding : {"auto", "input"}, transformer or callable, default="auto"
         The representation of which the graph is made. "auto" is the hidden one of the trained estimator: the input of
         the last linear layer of a torch module, the last hidden activations of an
@@ -174,7 +175,8 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         those that are least decided all at once, as in [1]_, which often lie in one place.
     retrain_every : int or None, default=1
         The estimator is trained anew, and the graph built of its new representation, at every so many calls of
-        ``teach``; calls in between diffuse the labels over the same graph. None: only by ``retrain``.
+        ``teach``; calls in between diffuse the labels over the same graph. None: only by ``retrain``. A second class
+        is trained on at once.
     warm_start : bool, default=False
         Whether training goes on from the present weights of the estimator, as in [1]_, and not from scratch. It starts
         from scratch where a class is new.
@@ -206,7 +208,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     n_neighbors_, n_steps_ : int
         Number of neighbours and of diffusion steps used.
     n_features_in_ : int
-        Number of features seen during ``fit``.
+        Number of features seen during ``fit``; of an X with more than two dimensions the second.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X has names that are all strings.
 
@@ -217,8 +219,8 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    DDAL to the letter [1]_ is ``DDALQueryStrategy(estimator, kernel_scale="own", n_steps="auto", batch="smallest",
-    warm_start=True)``.
+    The algorithm of [1]_ is ``DDALQueryStrategy(estimator, kernel_scale="own", n_steps="auto", batch="smallest",
+    warm_start=True)``, but for the graph, which is made symmetric here.
 
     References
     ----------
@@ -279,7 +281,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or, if the estimator takes it, (n_samples, ...)
-            All samples, labelled or not, at least two.
+            All samples, labelled or not, at least two. They are kept, not copied: leave them as they are.
         y : array-like of shape (n_samples,), default=None
             Labels, those that are not known marked as ``missing_label`` says. None: no label is known.
 
@@ -295,7 +297,8 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             representation that "auto" could take.
         """
         self._check_params()
-        for name in ("embedding_", "query_scores_"):  # a fit that fails must not leave those of other data behind
+        # a fit that fails, or one without labels, must not leave those of other data behind
+        for name in ("embedding_", "query_scores_", "transduction_", "label_distribution_"):
             vars(self).pop(name, None)
         X = self._check_X(X, reset=True)
         labeled, labels = known_labels(X, y, self.missing_label)
@@ -359,12 +362,13 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is not one label for each index, an index is repeated, a label is missing, or labels mix strings
-            and numbers.
+            If there is not one label for each index, an index is repeated, a label is missing, labels mix strings and
+            numbers, or a parameter that was set since ``fit`` is invalid.
         IndexError
             If an index lies outside the X of ``fit``.
         """
         check_is_fitted(self)
+        self._check_params()
         indices, labels = check_answers(indices, labels, len(self._X), self.missing_label)
         self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
         self._n_taught += 1
@@ -449,7 +453,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if self.retrain_every is not None:
             check_scalar(self.retrain_every, "retrain_every", Integral, min_val=1)
         is_one = callable(self.embedding) or hasattr(self.embedding, "transform")
-        if not is_one and self.embedding not in ("auto", "input"):
+        if not is_one and not (isinstance(self.embedding, str) and self.embedding in ("auto", "input")):
             raise ValueError(
                 f'embedding must be "auto", "input", a transformer or a callable(estimator, X); got {self.embedding!r}.'
             )
@@ -462,7 +466,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _check_X_to_predict(self, X):
         check_is_fitted(self)
         X = self._check_X(X, reset=False)
-        if not hasattr(self, "estimator_"):
+        if not len(self.classes_):
             raise NotFittedError(
                 "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
             )
@@ -492,11 +496,7 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _build_graph(self):
         self.embedding_ = self._embed()
-        n_samples = len(self.embedding_)
-        self.n_neighbors_ = min(self.n_neighbors, n_samples - 1)
-        # K^T points are within T steps
-        shortest = max(1, round(math.log(n_samples) / math.log(max(self.n_neighbors_, 2))))
-        self.n_steps_ = shortest if self.n_steps == "auto" else self.n_steps
+        self.n_neighbors_ = min(self.n_neighbors, len(self.embedding_) - 1)
         location, unit = center_and_unit(self.embedding_)
         Z = (self.embedding_ - location) / unit
         distances, indices = nearest_neighbors(Z, self.n_neighbors_, np.random.RandomState(self._seed))
@@ -505,6 +505,9 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _diffuse(self):
         """Everything that depends on labels and not on the training."""
+        # K^T points are within T steps
+        shortest = max(1, round(math.log(len(self._X)) / math.log(max(self.n_neighbors_, 2))))
+        self.n_steps_ = shortest if self.n_steps == "auto" else self.n_steps
         self.classes_, codes = np.unique(self._labels, return_inverse=True)
         if not len(self.classes_):
             self.query_scores_ = np.ones(len(self._X))

@@ -403,7 +403,11 @@ def penultimate(net, X, layer=None):
 
     def last_given():
         if not given:
-            raise ValueError(f"layer={layer!r} is never called when {type(net.module_).__name__} predicts.")
+            raise ValueError(
+                f"{type(net.module_).__name__} predicts without a call of {layer or ' or '.join(linear)}: name another "
+                "layer; there are "
+                f"{', '.join(repr(name) for name in layers if name)}."
+            )
         last = given[-1].flatten(1)
         given.clear()
         return last

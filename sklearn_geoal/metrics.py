@@ -43,7 +43,8 @@ def hyperbolic_distances(X, Y=None, *, model="tangent", curvature=1.0):
     model : {"tangent", "lorentz", "poincare"}, default="tangent"
         What the coordinates are. ``"tangent"``: the tangent vector at the origin that leads to the point, whose length
         is the distance from the origin; any vector is one. ``"lorentz"``: the d + 1 coordinates on the hyperboloid,
-        time first, with time^2 - |space|^2 = 1 / curvature. ``"poincare"``: the d coordinates in the ball of radius R.
+        time first, with ``time**2 - |space|**2 = 1 / curvature``. ``"poincare"``: the d coordinates in the ball of
+        radius R.
     curvature : float, default=1.0
         Positive number c; the space has the curvature -c.
 

@@ -47,10 +47,8 @@ class NetWithoutLinear(nn.Module):
 
 
 def skorch_classifier(module=DropoutNet, **params):
-    torch.manual_seed(0)
-    return NeuralNetClassifier(
-        module, criterion=nn.CrossEntropyLoss, max_epochs=50, lr=0.05, train_split=None, verbose=0, **params
-    )
+    training = {"criterion": nn.CrossEntropyLoss, "optimizer": torch.optim.Adam, "lr": 0.02, "max_epochs": 50}
+    return NeuralNetClassifier(module, **training, train_split=None, verbose=0, **params)
 
 
 def graph_of(X, n_neighbors=8):
@@ -66,6 +64,14 @@ def some_labels(y, n_labels, rng):
     partly = np.full(len(y), np.nan)
     partly[kept] = y[kept]
     return partly, kept
+
+
+@pytest.fixture(autouse=True)
+def seeded_torch():
+    """The nets of skorch draw from torch's global generator."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
 
 
 @pytest.fixture
@@ -305,6 +311,50 @@ def test_label_that_is_replaced_can_end_a_class(moons):
     np.testing.assert_allclose(ddal.predict_proba(X).sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_nothing_of_an_earlier_fit_is_left_after_one_without_labels(moons, warm_start):
+    X, y = moons
+    ddal = DDALQueryStrategy(LogisticRegression(), warm_start=warm_start).fit(X, y).fit(X)
+    assert not hasattr(ddal, "transduction_") and not hasattr(ddal, "label_distribution_")
+    with pytest.raises(NotFittedError, match="No label is known yet"):
+        ddal.predict(X)
+
+
+def test_parameters_set_later_hold_from_the_next_teach(moons):
+    X, y = moons
+    partly = np.where(np.arange(300) < 20, y, np.nan)
+    ddal = DDALQueryStrategy(LogisticRegression(), embedding="input").fit(X, partly)
+    ddal.set_params(n_steps=3, diffusion="multivariate").teach([50], y[[50]])
+    partly[50] = y[50]
+    other = DDALQueryStrategy(LogisticRegression(), n_steps=3, diffusion="multivariate").fit(X, partly)
+    np.testing.assert_array_equal(ddal.query_scores_, other.query_scores_)
+    with pytest.raises(ValueError, match="criterion must be one of"):
+        ddal.set_params(criterion="min_abs").teach([51], y[[51]])
+
+
+class Interrupted(LogisticRegression):
+    """Whose training the user stops once there are 25 labels."""
+
+    def fit(self, X, y):
+        if len(y) == 25:
+            raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+def test_answers_outlast_an_interrupted_training(moons):
+    X, y = moons
+    partly = np.where(np.arange(300) < 20, y, np.nan)
+    ddal = DDALQueryStrategy(Interrupted()).fit(X, partly)
+    with pytest.raises(KeyboardInterrupt):
+        ddal.teach(np.arange(20, 25), y[20:25])
+    queries = ddal.query(5)
+    assert queries.min() >= 25
+    ddal.teach(queries, y[queries])
+    partly[:25], partly[queries] = y[:25], y[queries]
+    fuller = DDALQueryStrategy(LogisticRegression()).fit(X, partly)
+    np.testing.assert_allclose(ddal.query_scores_, fuller.query_scores_)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_warm_start_goes_on_from_the_present_weights(moons):
     X, y = moons
@@ -363,6 +413,13 @@ def test_representation_of_torch_modules(moons):
         np.testing.assert_array_equal(representation(net, X, "head"), hidden.numpy())
         first = module.hidden[:4](torch.from_numpy(X))
         np.testing.assert_array_equal(representation(net, X, "hidden.4"), first.numpy())
+
+
+def test_representation_within_nested_pipelines(moons):
+    X, y = moons
+    scaler, first = StandardScaler(), PCA(1)
+    nested = make_pipeline(scaler, make_pipeline(first, LogisticRegression())).fit(X, y)
+    np.testing.assert_array_equal(representation(nested, X), first.transform(scaler.transform(X)))
 
 
 def test_representation_of_our_net(moons):
@@ -436,11 +493,15 @@ class NoRepresentation(ClassifierMixin, BaseEstimator):
         ({"batch": "largest"}, "batch must be one of"),
         ({"retrain_every": 0}, "retrain_every == 0, must be >= 1"),
         ({"embedding": "hidden"}, 'embedding must be "auto", "input", a transformer or a callable'),
+        ({"embedding": np.zeros((300, 2))}, 'embedding must be "auto", "input", a transformer or a callable'),
         ({"estimator": NoRepresentation()}, "NoRepresentation is no network whose hidden representation"),
         ({"estimator": RandomForestClassifier(2), "warm_start": False}, "give embedding='input'"),
         ({"estimator": LogisticRegression(), "layer": "head"}, "layer='head' is for torch modules"),
         ({"estimator": skorch_classifier(), "layer": "tail"}, "layer='tail' is not in DropoutNet.*'hidden.4', 'head'"),
-        ({"estimator": skorch_classifier(NetWithoutLinear)}, "is never called|has no linear layer"),
+        (
+            {"estimator": skorch_classifier(NetWithoutLinear)},
+            "predicts without a call of never_called",
+        ),
         ({"embedding": lambda estimator, X: X[1:]}, "inconsistent numbers of samples"),
         ({"embedding": lambda estimator, X: X * np.nan}, "embedding contains NaN"),
     ],
@@ -489,10 +550,9 @@ def test_more_neighbours_than_samples_are_clipped(moons):
     assert ddal.n_neighbors_ == 9
 
 
-def test_steps_of_the_paper(moons):
-    assert (
-        DDALQueryStrategy(n_steps="auto", n_neighbors=10).fit(np.random.default_rng(0).random((2000, 2))).n_steps_ == 3
-    )
+def test_steps_of_the_paper(rng):
+    ddal = DDALQueryStrategy(n_steps="auto", n_neighbors=10).fit(rng.random((2000, 2)))
+    assert ddal.n_steps_ == 3  # log10(2000) = 3.3
 
 
 @pytest.mark.parametrize("factor", [1e-30, 1e30])

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_geoal import LANDClassifier, interop
+from sklearn_geoal import DDALQueryStrategy, LANDClassifier, interop
 from sklearn_geoal.interop import ModALQueryStrategy
 from sklearn_geoal.model_selection import label_efficiency_curve
 
@@ -32,6 +32,7 @@ from skactiveml.exceptions import MappingError
 from sklearn_geoal.interop import PoolLearner, SkactivemlQueryStrategy
 
 NAMES = np.array(["bog", "forest", "lake"])
+LINEAR = LogisticRegression()
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +60,11 @@ def strategy(**params):
 # our learners as scikit-activeml's strategies
 
 
-def test_queries_are_those_of_the_learner(partly):
+@pytest.mark.parametrize("learner", [LANDClassifier(random_state=0), DDALQueryStrategy(LINEAR)])
+def test_queries_are_those_of_the_learner(partly, learner):
     X, y = partly
-    np.testing.assert_array_equal(
-        strategy().query(X, y, batch_size=9), LANDClassifier(random_state=0).fit(X, y).query(9)
-    )
+    ours = SkactivemlQueryStrategy(learner, random_state=0).query(X, y, batch_size=9)
+    np.testing.assert_array_equal(ours, clone(learner).fit(X, y).query(9))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,6 @@ def test_modal_without_labels_and_with_a_small_pool(blobs):
 
 # scikit-activeml's strategies as our learners
 
-LINEAR = LogisticRegression()
 FOREST = RandomForestClassifier(5)
 STRATEGIES = [
     (LINEAR, pool.RandomSampling()),
@@ -307,7 +307,11 @@ def hidden_layer(net, X):
         return torch.relu(net.module_.hidden(torch.from_numpy(X))).numpy()
 
 
-@pytest.mark.parametrize("strategy", [pool.UncertaintySampling(), pool.Badge(), pool.CoreSet()], ids=pool_id)
+@pytest.mark.parametrize(
+    "strategy",
+    [pool.UncertaintySampling(), pool.Badge(), pool.ContrastiveAL(), pool.CoreSet(), pool.DropQuery()],
+    ids=pool_id,
+)
 def test_a_network_of_skorch_with_outputs_to_spare(blobs, strategy):
     X, y = blobs
     net = skorch.NeuralNetClassifier(

@@ -31,9 +31,9 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         its own `missing_label`.
     representation : callable, default=None
         ``representation(estimator, X)`` gives the rows, shape (n_rows, n_outputs), by which the strategy compares
-        samples, such as the last hidden layer of a network. Strategies without a classifier meet them in place of X,
-        those with a parameter `clf_embedding_flag_name` beside the probabilities; others never meet them. By default
-        X itself.
+        samples, such as ``NetClassifier.embed``, the last hidden layer of a network. Strategies without a classifier
+        meet them in place of X, those with a parameter `clf_embedding_flag_name` beside the predictions; others never
+        meet them. By default X itself.
     missing_label : "auto", None, scalar or str, default="auto"
         The marker of a missing label in the `y` of `fit`. "auto" reads NaN in a numeric `y`, None in an object `y`
         and, where neither occurs, -1 in an integer-valued `y`.
@@ -291,10 +291,12 @@ class _CodeClassifier(SkactivemlClassifier):
         self.estimator_ = clone(self.estimator).fit(X[labeled], y[labeled].astype(np.int64), **weights)
         return self
 
-    def predict(self, X):
+    def predict(self, X, return_embeddings=False):
         if hasattr(self.estimator_, "predict_proba"):
-            return self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return self.estimator_.predict(X)
+            y = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        else:
+            y = self.estimator_.predict(X)
+        return (y, self._embed(X)) if return_embeddings else y
 
     def predict_proba(self, X, return_embeddings=False):
         outputs = self.estimator_.predict_proba(X)
@@ -305,9 +307,10 @@ class _CodeClassifier(SkactivemlClassifier):
         proba = np.full((len(X), len(self.classes_)), np.finfo(float).tiny)
         proba[:, codes[known]] += outputs[:, known]
         proba /= proba.sum(axis=1, keepdims=True)
-        if not return_embeddings:
-            return proba
-        return proba, X if self.representation is None else self.representation(self.estimator_, X)
+        return (proba, self._embed(X)) if return_embeddings else proba
+
+    def _embed(self, X):
+        return X if self.representation is None else self.representation(self.estimator_, X)
 
     def __getattr__(self, name):
         # members of an ensemble, and methods by which networks draw samples

@@ -181,14 +181,18 @@ def draw(summary, radii_summary, d_radii):
             shown = sorted((s for s in summary if s["model"] == model), key=lambda s: s["d"])
             mean, std = ([s[level][name] for s in shown] for name in ("mean", "std"))
             top.errorbar([s["d"] for s in shown], mean, std, marker="o", capsize=3, label=model)
-        top.set_xscale("log", base=2)
+        top.set_xscale("log")
+        top.set_xticks(dimensions := sorted({s["d"] for s in summary}), labels=dimensions)
+        top.minorticks_off()
         top.set(title=level, xlabel="latent dimension d", ylabel="accuracy (%)")
         shown = sorted(radii_summary, key=lambda s: s["clip_radius"])
         bottom.errorbar(*([s[name] for s in shown] for name in ("clip_radius", level, f"{level}_std")), marker="o")
         euclidean = next(s for s in summary if (s["model"], s["d"]) == (EUCLIDEAN, d_radii))
-        bottom.axhline(euclidean[level]["mean"], color="0.5", linestyle="--", label=EUCLIDEAN)
+        bottom.axhline(euclidean[level]["mean"], color="0.5", linestyle="--", label="Euclidean, in the lower panels")
         bottom.set(xlabel=f"clip radius r, d = {d_radii}", ylabel="accuracy (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    handles, labels = (
+        above + below for above, below in zip(*(ax.get_legend_handles_labels() for ax in axes[:, 0]), strict=True)
+    )
     fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return fig
 

@@ -237,22 +237,12 @@ def log_prior(z, c, std=1.0):
     return (gaussian - log_volume).squeeze(-1)
 
 
-def kl_estimate(z, u, std, c, prior_std=1.0):
-    """KL(q || p) from one draw z, u = wrapped_draw(...), with the entropy of the Gaussian known: (..., d) -> (...).
-
-    -1/2 sum_i log(2 pi e std_i^2) - (d - 1) log sinhc(s|u|) - log p(z), p the prior of log_prior. Its expectation is
-    that of log q(z) - log p(z), its spread smaller where q is much narrower than p, larger where it is not.
-    """
-    entropy = (torch.log(std) + (math.log(2 * math.pi) + 1) / 2).sum(-1)
-    return -entropy - _log_volume(u, c) - log_prior(z, c, prior_std)
-
-
 def kl_to_prior(z, u, mean, std, c, prior_std=1.0):
     """KL(q || p) from one draw z, u = wrapped_draw(mean, ...), the tangent Gaussians' part known: (..., d) -> (...).
 
     KL(N(mean, std^2) || N(0, tau^2)) + (r^2 - |mean + u|^2) / (2 tau^2) + (d - 1) (log sinhc(s r) - log sinhc(s|u|)),
     tau = prior_std, r the distance of z from the origin: log q(z) - log p(z) with what is Gaussian in it replaced by
-    its expectation. Exact for mean = 0 and for c -> 0, with less spread than kl_estimate elsewhere.
+    its expectation. Exact for mean = 0 and for c -> 0, with less spread elsewhere.
     """
     s = c**0.5
     length = _norm(z)

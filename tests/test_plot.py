@@ -306,6 +306,7 @@ def disk_distances(points):
     return np.arccosh(1 + 2 * squares / np.outer(inside, inside))
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes")  # a class for each point
 @pytest.mark.parametrize("curvature", [0.25, 1.0, 4.0])
 def test_disk_keeps_the_distances_of_two_dimensions(curvature):
     U = tangent_vectors(2) / curvature
@@ -327,6 +328,7 @@ def test_disk_is_the_same_in_all_coordinates():
     np.testing.assert_allclose(PoincareDiskDisplay.from_latents(ball, model="poincare").points, expected, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:The number of unique classes")  # a class for each point
 def test_disk_finds_the_plane_that_points_lie_in():
     U = tangent_vectors(2)
     rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_scalar
@@ -15,14 +16,10 @@ from ._torch import (
     check_torch_params,
     draw_seed,
     epochs_as_dicts,
-    forget_optimizer,
+    fit_net,
     infer,
-    make_net,
-    resolve_device,
-    seeded,
     split_rows,
     standardize,
-    train,
 )
 from ._validation import check_choice, validate_rows
 
@@ -117,19 +114,17 @@ def train_autoencoder(estimator, module, X, *, one_pass=False):
             rows, valid_rows = split_rows(len(X), estimator.validation_fraction, seed)
             X, X_valid = X[rows], (as_tensor(X[valid_rows]),)
             options["patience"] = estimator.patience
-    if not from_scratch:
-        seed += len(estimator.history_)  # a training that goes on must not draw the same noise again
-    with seeded(seed, resolve_device(estimator.device) if from_scratch else estimator.net_.device):
-        net = make_net(estimator, module, estimator._module_params()) if from_scratch else estimator.net_
-        try:
-            train(net, (as_tensor(X),), X_valid, seed=seed, verbose=estimator.verbose, **options)
-        except (KeyboardInterrupt, FloatingPointError):
-            if keep and net.history:
-                _take_over(estimator, net, X)
-            raise
-        _take_over(estimator, net, X)
-    if not keep:
-        forget_optimizer(net)
+    fit_net(
+        estimator,
+        module,
+        estimator._module_params,
+        (as_tensor(X),),
+        X_valid,
+        seed=seed,
+        keep=keep,
+        take_over=partial(_take_over, estimator, X=X),
+        **options,
+    )
     return estimator
 
 
@@ -178,7 +173,7 @@ def lower_bounds(estimator, X, n_draws, random_state):
     return (log_likelihood - estimator.n_features_in_ * math.log(estimator.scale_)).astype(X.dtype, copy=False)
 
 
-def _take_over(estimator, net, X):
+def _take_over(estimator, net, *, X):
     """Make a trained net the fitted one, together with what is measured on its training data."""
     net.module_.kl_weight = 1.0
     posterior_variance, squared_error = infer(net, net.module_.spread, X)

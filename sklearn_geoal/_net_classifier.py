@@ -16,16 +16,12 @@ from ._torch import (
     check_torch_params,
     draw_seed,
     epochs_as_dicts,
-    forget_optimizer,
+    fit_net,
     infer,
     location_and_scale,
-    make_net,
     penultimate,
-    resolve_device,
-    seeded,
     split_rows,
     standardize,
-    train,
 )
 from ._validation import encode_labels, validate_rows
 
@@ -202,25 +198,23 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             codes = np.searchsorted(self.classes_, classes)[codes]
         X, valid_data = self._standardize(X), None
         seed = draw_seed(self.random_state)
-        options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule, "verbose": self.verbose}
+        options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule}
         if self.early_stopping:
             rows, valid_rows = self._split(codes, seed)
             valid_data = _as_tensors(X[valid_rows], codes[valid_rows])
             X, codes = X[rows], codes[rows]
             options["patience"] = self.patience
-        if not from_scratch:
-            seed += len(self.history_)  # a training that goes on must not draw the same numbers again
-        with seeded(seed, resolve_device(self.device) if from_scratch else self.net_.device):
-            net = make_net(self, Classifier, self._module_params()) if from_scratch else self.net_
-            try:
-                train(net, _as_tensors(X, codes), valid_data, seed=seed, **options)
-            except (KeyboardInterrupt, FloatingPointError):
-                if self.warm_start and net.history:
-                    self._take_over(net, X)
-                raise
-            self._take_over(net, X)
-        if not self.warm_start:
-            forget_optimizer(net)
+        fit_net(
+            self,
+            Classifier,
+            self._module_params,
+            _as_tensors(X, codes),
+            valid_data,
+            seed=seed,
+            keep=self.warm_start,
+            take_over=partial(self._take_over, X=X),
+            **options,
+        )
         return self
 
     def predict(self, X):

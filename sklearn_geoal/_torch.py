@@ -333,6 +333,46 @@ def train(
     net.notify("on_train_end", X=data, y=None)
 
 
+def fit_net(
+    estimator, module, module_params, data, valid_data=None, *, seed, keep, take_over, net_class=TensorNet, **options
+):
+    """Train a new net, or the estimator's own ``net_`` if it has one, and let the estimator take it over.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has the torch parameters that all deep estimators share.
+    module, module_params, net_class
+        What :func:`make_net` makes a new net of. ``module_params`` is called for the arguments.
+    data, valid_data : tuple of tensors
+        What :func:`train` is given.
+    seed : int
+        Seed of everything that is drawn.
+    keep : bool
+        Whether another training may go on with the net: its optimiser stays, and an interrupted training leaves the
+        estimator with the net of the last completed epoch.
+    take_over : callable(net)
+        Makes the trained net the fitted one.
+    **options
+        Further arguments of :func:`train`.
+    """
+    net = vars(estimator).get("net_")
+    if net is not None:
+        seed += len(net.history)  # a training that goes on must not draw the same numbers again
+    with seeded(seed, resolve_device(estimator.device) if net is None else net.device):
+        if net is None:
+            net = make_net(estimator, module, module_params(), net_class)
+        try:
+            train(net, data, valid_data, seed=seed, verbose=estimator.verbose, **options)
+        except (KeyboardInterrupt, FloatingPointError):
+            if keep and net.history:
+                take_over(net)
+            raise
+        take_over(net)
+    if not keep:
+        forget_optimizer(net)
+
+
 def infer(net, function, *arrays):
     """Apply a function of the net's module to arrays, batch by batch, in evaluation mode and without gradients.
 

@@ -13,6 +13,7 @@ from ._nets.dense import DenseDecoder, DenseEncoder
 from ._nets.vae import MIN_NOISE_VARIANCE
 from ._torch import (
     as_tensor,
+    check_goes_on,
     check_torch_params,
     draw_seed,
     epochs_as_dicts,
@@ -98,11 +99,8 @@ def train_autoencoder(estimator, module, X, *, one_pass=False):
         bernoulli = estimator.likelihood == "bernoulli"
         estimator.location_, estimator.scale_ = (0.0, 1.0) if bernoulli else estimator._location_and_scale(X)
         estimator._dtype, estimator._model = X.dtype, estimator._model_params()
-    elif estimator._model != estimator._model_params():
-        raise ValueError(
-            f"The network was made with {estimator._model}, but the parameters are now {estimator._model_params()}: "
-            "warm_start and partial_fit go on with the network they find. Set them back, or fit without warm_start."
-        )
+    else:
+        check_goes_on(estimator)
     X, X_valid = standardize(X, estimator.location_, estimator.scale_), None
     seed = draw_seed(estimator.random_state)
     options = {"max_epochs": 1}

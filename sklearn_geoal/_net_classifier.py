@@ -1,6 +1,5 @@
 """Supervised neural network as a classifier, trained on few labels in a second."""
 
-import math
 from functools import partial
 
 import numpy as np
@@ -13,6 +12,7 @@ from ._nets.conv import ConvEncoder
 from ._nets.dense import DenseEncoder
 from ._torch import (
     as_tensor,
+    check_goes_on,
     check_torch_params,
     draw_seed,
     epochs_as_dicts,
@@ -194,13 +194,13 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             self.location_, self.scale_ = location_and_scale(X)
             self.classes_, self._model = classes, self._model_params()
         else:
-            self._check_goes_on(classes)
+            check_goes_on(self, classes)
             codes = np.searchsorted(self.classes_, classes)[codes]
         X, valid_data = self._standardize(X), None
         seed = draw_seed(self.random_state)
         options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule}
         if self.early_stopping:
-            rows, valid_rows = self._split(codes, seed)
+            rows, valid_rows = split_rows(len(codes), self.validation_fraction, seed, codes)
             valid_data = _as_tensors(X[valid_rows], codes[valid_rows])
             X, codes = X[rows], codes[rows]
             options["patience"] = self.patience
@@ -286,28 +286,6 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
                 "give the labelled samples only, or use a semi-supervised classifier such as LANDClassifier."
             )
         return classes, codes
-
-    def _check_goes_on(self, classes):
-        if self._model != self._model_params():
-            raise ValueError(
-                f"The network was made with {self._model}, but the parameters are now {self._model_params()}: "
-                "warm_start goes on with the network it finds. Set them back, or fit without warm_start."
-            )
-        known = self.classes_.tolist()
-        new = [value for value in classes.tolist() if value not in known]
-        if new:
-            raise ValueError(
-                f"y has the new classes {new}, but the network was made for {known}: "
-                "warm_start goes on with the network it finds. Fit without warm_start to learn more classes."
-            )
-
-    def _split(self, codes, seed):
-        """Rows to train on and to validate on, class by class unless one is too small for that."""
-        counts = np.bincount(codes)
-        n_classes = np.count_nonzero(counts)
-        n_valid = math.ceil(self.validation_fraction * len(codes))
-        possible = counts[counts > 0].min() > 1 and n_classes <= min(n_valid, len(codes) - n_valid)
-        return split_rows(len(codes), self.validation_fraction, seed, stratify=codes if possible else None)
 
     def _take_over(self, net, X):
         """Make a trained net the fitted one, if what it gives on its training data is finite."""

@@ -86,6 +86,35 @@ def check_torch_params(estimator):
         )
 
 
+def check_goes_on(estimator, classes=None):
+    """Check that a training can go on with the net of the last one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has ``_model``, the parameters that its net was made with, and ``_model_params()``, what they are now.
+    classes : ndarray, default=None
+        Classes of the samples to go on with. None if the estimator is no classifier.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the network was changed, or there are new classes.
+    """
+    if estimator._model != estimator._model_params():
+        raise ValueError(
+            f"The network was made with {estimator._model}, but the parameters are now {estimator._model_params()}: "
+            "a training that goes on, by warm_start or partial_fit, needs the network that it finds. Set them back, or "
+            "fit without warm_start."
+        )
+    new = [] if classes is None else sorted(set(classes.tolist()).difference(estimator.classes_.tolist()))
+    if new:
+        raise ValueError(
+            f"y has the new classes {new}, but the network was made for {estimator.classes_.tolist()}: "
+            "warm_start goes on with the network it finds. Fit without warm_start to learn more classes."
+        )
+
+
 def resolve_device(device):
     """Name of the device to compute on: ``device`` itself if it is there, the fastest one for "auto".
 
@@ -185,8 +214,10 @@ def as_tensor(array, dtype=np.float32):
     return torch.from_numpy(np.require(array, dtype, ("C", "W")))
 
 
-def split_rows(n_samples, validation_fraction, seed, stratify=None):
+def split_rows(n_samples, validation_fraction, seed, codes=None):
     """Indices of the rows to train on and to validate on.
+
+    With the codes of their classes the rows are drawn class by class, unless there are too few of one.
 
     Raises
     ------
@@ -199,7 +230,11 @@ def split_rows(n_samples, validation_fraction, seed, stratify=None):
             f"early_stopping with validation_fraction={validation_fraction} leaves {n_samples - n_valid} of "
             f"{n_samples} samples to train on, at least 2 are needed: give more samples or set early_stopping=False."
         )
-    return train_test_split(np.arange(n_samples), test_size=n_valid, random_state=seed, stratify=stratify)
+    if codes is not None:
+        counts = np.unique(codes, return_counts=True)[1]
+        if counts.min() == 1 or len(counts) > min(n_valid, n_samples - n_valid):
+            codes = None
+    return train_test_split(np.arange(n_samples), test_size=n_valid, random_state=seed, stratify=codes)
 
 
 def iterate_batches(data, batch_size, device="cpu", generator=None):

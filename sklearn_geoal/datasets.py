@@ -443,7 +443,9 @@ def load_camvid(*, subset="all", data_home=None, return_X_y=False):
         The attributes of :func:`load_usps`, but
 
         target : ndarray of shape (n_samples, 90, 120), dtype int64
-            Index into ``target_names``, -1 where a pixel is void.
+            Index into ``target_names``, or ``ignore_label`` where a pixel is void.
+        ignore_label : int
+            11, the marker of void pixels, for the parameter of that name of segmenters and measures.
     (data, target) : tuple if ``return_X_y`` is True
 
     Raises
@@ -458,8 +460,8 @@ def load_camvid(*, subset="all", data_home=None, return_X_y=False):
     arrays = _read("camvid/camvid_90x120.npz", data_home)
     images, masks = _subset(arrays, subset, ("train", "val", "test"))
     names = arrays["classes"][:-1]
-    target = np.where(masks < len(names), masks.astype(np.int64), -1)
-    bunch = _images(np.moveaxis(images, -1, 1), target, names)
+    bunch = _images(np.moveaxis(images, -1, 1), masks, names)
+    bunch.ignore_label = len(names)
     return _deliver(bunch, "camvid/camvid_90x120.npz", data_home, return_X_y)
 
 

@@ -189,8 +189,8 @@ def test_images_come_channel_first(put):
     np.testing.assert_allclose(camvid.data.reshape(9, 3, 4, 5)[6, 1, 2, 3], images[6, 2, 3, 1] / 255, rtol=1e-6)
     assert camvid.feature_names[camvid.data.shape[1] // 3 + 8] == "pixel_1_1_3"
     masks = np.concatenate([parts[f"y_{part}"] for part in ("train", "val", "test")])
-    np.testing.assert_array_equal(camvid.target, np.where(masks == 11, -1, masks.astype(int)))
-    assert len(camvid.target_names) == 11
+    np.testing.assert_array_equal(camvid.target, masks)
+    assert len(camvid.target_names) == camvid.ignore_label == 11
     X, y = datasets.load_camvid(subset="val", data_home=folder, return_X_y=True)
     np.testing.assert_array_equal(X, camvid.data[3:5])
     np.testing.assert_array_equal(y, camvid.target[3:5])
@@ -258,7 +258,7 @@ def test_image_sets(name, n_samples, image_shape, n_classes, n_train):
     assert images.data.min() == 0 and images.data.max() == 1
     assert len(images.target) == len(images.data)
     assert len(images.target_names) == n_classes
-    assert set(np.unique(images.target)) - {-1} == set(range(n_classes))
+    assert set(np.unique(images.target)) - {images.get("ignore_label")} == set(range(n_classes))
     if n_train is not None:
         assert len(load(subset="test", return_X_y=True)[1]) <= n_samples - n_train
 

@@ -14,7 +14,13 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_rgb
 
 from sklearn_geoal.metrics import hyperbolic_distances
-from sklearn_geoal.plot import ClassificationMapDisplay, LabelEfficiencyDisplay, LatentDisplay, PoincareDiskDisplay
+from sklearn_geoal.plot import (
+    ClassificationMapDisplay,
+    LabelEfficiencyDisplay,
+    LatentDisplay,
+    PoincareDiskDisplay,
+    SegmentationDisplay,
+)
 from sklearn_geoal.plot._common import class_colors
 from sklearn_geoal.plot._maps import _false_color
 
@@ -386,3 +392,80 @@ def test_what_is_no_disk():
         PoincareDiskDisplay.from_latents(np.ones((3, 2)), edges=[0, 1, 2])
     with pytest.raises(IndexError, match="from 0 to 2"):
         PoincareDiskDisplay.from_latents(np.ones((3, 2)), edges=[[0, 3]])
+
+
+# ---- segmented images
+
+
+def masks_of(*shape, n_classes):
+    n_pixels = np.prod(shape)
+    return (np.arange(n_pixels) * n_classes // n_pixels).reshape(shape)
+
+
+@pytest.mark.parametrize(
+    "shape, n_classes", [((3, 90, 120), 11), ((1, 32, 32), 3), ((2, 90, 30), 11), ((1, 30, 90), 20)]
+)
+def test_segmentation_panels_show_images_and_masks_in_common_colors(shape, n_classes):
+    truth = masks_of(*shape, n_classes=n_classes)
+    shifted = np.roll(truth, 2, axis=2)
+    pictures = RNG.random((shape[0], 3, *shape[1:]))
+    display = SegmentationDisplay.from_predictions({"one": truth, "two": shifted}, y_true=truth, images=pictures)
+    assert display.ax_.shape == (shape[0], 4)
+    colors = class_colors(n_classes)
+    for row, mask, other in zip(display.ax_, truth, shifted, strict=True):
+        np.testing.assert_allclose(image(row[1]), colors[mask])
+        np.testing.assert_allclose(image(row[2]), colors[mask])
+        np.testing.assert_allclose(image(row[3]), colors[other])
+    accuracy = (truth == shifted).mean()
+    assert display.ax_[0, 3].get_title() == f"two\naccuracy {accuracy:.3f}"
+    display.figure_.draw_without_rendering()
+    legend = display.ax_[0, -1].get_legend().get_window_extent()
+    assert 0 <= legend.y0 and legend.x1 <= display.figure_.bbox.x1
+    titles = [panel.title.get_window_extent() for panel in display.ax_[0]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles))
+
+
+def test_void_and_unlabelled_pixels_have_colors_of_their_own_and_do_not_count():
+    truth = masks_of(1, 6, 6, n_classes=3)
+    wrong = np.where(truth == 1, 2, truth)
+    display = SegmentationDisplay.from_predictions(wrong, y_true=truth, ignore_label=1)
+    assert display.ax_[0, 1].get_title() == "Prediction\naccuracy 1.000"
+    np.testing.assert_array_equal(image(display.ax_[0, 0])[truth[0] == 1], 0)
+    truth[0, 0, 0] = -1
+    display = SegmentationDisplay.from_predictions(wrong, y_true=truth, ignore_label=1, display_labels=["sea", "wood"])
+    entries = legend_entries(display.ax_[0, -1])
+    assert list(entries) == ["sea", "wood", "unlabelled", "void"]
+    np.testing.assert_allclose(image(display.ax_[0, 0])[0, 0], entries["unlabelled"])
+
+
+def test_segmentation_from_estimator_predicts_the_images():
+    class Threshold:
+        def predict(self, X):
+            return (X[:, 0] > 0.5).astype(int)
+
+    pictures = RNG.random((2, 1, 5, 7))
+    display = SegmentationDisplay.from_estimator(Threshold(), pictures, display_labels=["dark", "bright"])
+    np.testing.assert_array_equal(display.predictions["Prediction"], pictures[:, 0] > 0.5)
+    assert [panel.get_title() for panel in display.ax_[0]] == ["Image", "Prediction"]
+    _, axes = plt.subplots(2, 2)
+    assert display.plot(ax=axes).ax_[1, 1] is axes[1, 1]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"y_pred": np.zeros((4, 4), int)}, r"Prediction has the shape \(4, 4\), expected \(n_images"),
+        (
+            {"y_pred": masks_of(1, 4, 4, n_classes=2), "y_true": masks_of(1, 4, 5, n_classes=2)},
+            r"y_true has the shape \(1, 4, 5\)",
+        ),
+        (
+            {"y_pred": masks_of(1, 4, 4, n_classes=2), "images": np.zeros((1, 4, 4))},
+            r"images have the shape \(1, 4, 4\)",
+        ),
+        ({"y_pred": masks_of(1, 4, 4, n_classes=2), "labels": [0]}, "labels lacks"),
+    ],
+)
+def test_segmentation_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SegmentationDisplay.from_predictions(**arguments)

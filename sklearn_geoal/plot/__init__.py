@@ -1,4 +1,4 @@
-"""Pictures as scikit-learn displays: classification maps, label-efficiency curves, latent spaces, the Poincare disk."""
+"""Pictures as scikit-learn displays: maps, segmented images, label-efficiency curves, latent spaces, Poincare disks."""
 
 try:
     import matplotlib  # noqa: F401
@@ -11,5 +11,12 @@ from ._curves import LabelEfficiencyDisplay
 from ._latents import LatentDisplay
 from ._maps import ClassificationMapDisplay
 from ._poincare import PoincareDiskDisplay
+from ._segmentation import SegmentationDisplay
 
-__all__ = ["ClassificationMapDisplay", "LabelEfficiencyDisplay", "LatentDisplay", "PoincareDiskDisplay"]
+__all__ = [
+    "ClassificationMapDisplay",
+    "LabelEfficiencyDisplay",
+    "LatentDisplay",
+    "PoincareDiskDisplay",
+    "SegmentationDisplay",
+]

@@ -55,16 +55,24 @@ def names_of(classes, display_labels):
     return names
 
 
-def add_class_legend(ax, class_names, codes):
-    """Names of all classes right of the axes, and of the unlabelled if there are any."""
+def class_handles(class_names, codes):
+    """Entries of a legend: all classes, and the unlabelled if there are any."""
     colors = class_colors(len(class_names))
     handles = [Patch(facecolor=colors[i], label=name) for i, name in enumerate(class_names)]
-    if (codes < 0).any():
-        handles.append(Patch(facecolor=colors[-1], label="unlabelled"))
+    return handles + ([Patch(facecolor=colors[-1], label="unlabelled")] if (codes == -1).any() else [])
+
+
+def add_legend(ax, handles):
+    """Legend right of the axes."""
     _, n_columns = legend_shape(len(handles))
     ax.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0, frameon=False, ncols=n_columns
     )
+
+
+def add_class_legend(ax, class_names, codes):
+    """Names of all classes right of the axes, and of the unlabelled if there are any."""
+    add_legend(ax, class_handles(class_names, codes))
 
 
 def drawing_order(codes, max_points, random_state):

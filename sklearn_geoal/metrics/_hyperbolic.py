@@ -1,19 +1,16 @@
-"""Measures: distances in hyperbolic space, how close data are to a tree, accuracy at each level of a hierarchy."""
+"""Distances in hyperbolic space, and how close data are to a tree."""
 
-from collections.abc import Mapping
 from functools import cache
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from sklearn.metrics import accuracy_score, pairwise_distances
+from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import check_pairwise_arrays
-from sklearn.utils import assert_all_finite, check_array, check_scalar, column_or_1d
+from sklearn.utils import assert_all_finite, check_array, check_scalar
 
-from ._validation import as_random_state, check_choice
-
-__all__ = ["DeltaHyperbolicity", "delta_hyperbolicity", "hierarchical_accuracy", "hyperbolic_distances"]
+from .._validation import as_random_state, check_choice
 
 _BLOCK_VALUES = 2**20  # 8 MiB of float64, a few times over
 # squared chord below which a product of directions has lost five of its digits
@@ -275,65 +272,3 @@ def _delta(A, tile=32):
                         product = max(product, min(A[i, k], A[j, k]))
                     delta = max(delta, product - A[i, j])
     return delta
-
-
-# --- accuracy ---------------------------------------------------------------------------------------------------------
-
-
-def hierarchical_accuracy(y_true, y_pred, levels):
-    """Accuracy of the classes themselves and of the groups that they form at coarser levels of a hierarchy.
-
-    Parameters
-    ----------
-    y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted classes.
-    levels : dict of str to mapping or array-like of shape (n_classes,)
-        The groups of each level by its name: a mapping from class to group, or, where the classes are the integers from
-        0, an array of groups with the class as index (such as ``level2`` of
-        :func:`~sklearn_geoal.datasets.load_aid`).
-
-    Returns
-    -------
-    accuracies : dict of str to float
-        Under ``"leaf"`` the share of samples with the right class, under the name of each level the share of those with
-        a class of the right group.
-
-    Raises
-    ------
-    TypeError
-        If ``levels`` is not a dict.
-    ValueError
-        If a class has no group, a level is named ``"leaf"``, or y_true and y_pred do not go together.
-
-    Examples
-    --------
-    >>> from sklearn_geoal.metrics import hierarchical_accuracy
-    >>> habitat = {"oak": "forest", "pine": "forest", "reed": "water", "lake": "water"}
-    >>> y_true = ["oak", "oak", "pine", "reed"]
-    >>> y_pred = ["oak", "pine", "lake", "lake"]
-    >>> hierarchical_accuracy(y_true, y_pred, {"habitat": habitat})
-    {'leaf': 0.25, 'habitat': 0.75}
-    """
-    if not isinstance(levels, Mapping):
-        raise TypeError(f"levels must be a dict from the name of a level to its groups; got {type(levels).__name__}.")
-    if "leaf" in levels:
-        raise ValueError('levels has one named "leaf", which is the name of the classes themselves: rename it.')
-    accuracies = {"leaf": float(accuracy_score(y_true, y_pred))}
-    true, predicted = (column_or_1d(y).tolist() for y in (y_true, y_pred))
-    for name, groups in levels.items():
-        group = _group_of_class(name, groups, {*true, *predicted})
-        accuracies[name] = float(np.mean([group[a] == group[b] for a, b in zip(true, predicted, strict=True)]))
-    return accuracies
-
-
-def _group_of_class(name, groups, classes):
-    """The groups of a level as a dict, after a check that no class lacks one."""
-    if not isinstance(groups, Mapping):
-        groups = dict(enumerate(column_or_1d(groups).tolist()))
-    unknown = sorted(map(repr, classes - groups.keys()))
-    if unknown:
-        raise ValueError(
-            f"levels[{name!r}] has no group for the classes {', '.join(unknown)}: give a dict from class to group, or "
-            f"an array of groups where the classes are the integers from 0; its classes are {list(groups)}."
-        )
-    return groups

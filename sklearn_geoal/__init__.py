@@ -9,10 +9,12 @@ _ESTIMATORS = {
     "DDALQueryStrategy": "._ddal",
     "HyperbolicVAETransformer": "._hyperbolic_vae",
     "LANDClassifier": "._land",
+    "MixMatchClassifier": "._mixmatch.classifier",
+    "MixMatchSegmenter": "._mixmatch.segmenter",
     "NetClassifier": "._net_classifier",
     "VAETransformer": "._vae",
 }
-_MODULES = ("datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")
+_MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")
 
 __all__ = ["__version__", *_ESTIMATORS, *_MODULES]
 

@@ -10,6 +10,7 @@ from ._nets import resolve_body
 from ._nets.classifier import Classifier
 from ._nets.conv import ConvEncoder
 from ._nets.dense import DenseEncoder
+from ._nets.wide_resnet import WideResNet
 from ._torch import (
     as_tensor,
     check_goes_on,
@@ -42,14 +43,15 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    backbone : {"auto", "dense", "conv"} or nn.Module class, default="auto"
-        The network. "auto" is convolutional for images and dense for rows of features. An own class is made by
-        ``backbone(input_shape, n_outputs)`` and takes (n, \\*input_shape) to the logits (n, n_outputs), where the
-        input shape is (n_features,) or (channels, height, width).
+    backbone : {"auto", "dense", "conv", "wide_resnet"} or nn.Module class, default="auto"
+        The network. "auto" is convolutional for images and dense for rows of features, "wide_resnet" a wide residual
+        network of 28 layers for images. An own class is made by ``backbone(input_shape, n_outputs)`` and takes
+        (n, \\*input_shape) to the logits (n, n_outputs), where the input shape is (n_features,) or
+        (channels, height, width).
     hidden_units : "auto" or tuple of int, default="auto"
-        Sizes of the hidden layers: units of dense layers, (256, 128) if "auto", or channels of convolutions that each
-        halve the image, (16, 32) if "auto". With dense layers and () the model is multinomial logistic
-        regression.
+        Sizes of the hidden layers: units of dense layers, (256, 128) if "auto", channels of convolutions that each
+        halve the image, (16, 32) if "auto", or channels of the groups of a wide residual network, (32, 64, 128) if
+        "auto". With dense layers and () the model is multinomial logistic regression.
     image_shape : tuple of int (channels, height, width), default=None
         Tells that the rows of X are flattened images. An X of shape (n_samples, channels, height, width) says so
         itself.
@@ -304,7 +306,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         return {
             "input_shape": self.image_shape_ or (self.n_features_in_,),
             "n_classes": len(self.classes_),
-            "backbone": resolve_body("backbone", self.backbone, DENSE, CONV, **body),
+            "backbone": resolve_body("backbone", self.backbone, DENSE, CONV, wide_resnet=WideResNet, **body),
         }
 
     def _standardize(self, X):

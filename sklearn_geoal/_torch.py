@@ -539,6 +539,8 @@ def _place(data, device):
 
 def _padded(rows, multiple=16):
     """Tensor of the rows and some zeros: matrix products of few rows round otherwise than those of many."""
+    if math.prod(rows.shape[2:]) > 1:  # images, of which a few are many pixels
+        return as_tensor(rows)
     padded = np.zeros((len(rows) + -len(rows) % multiple, *rows.shape[1:]), dtype=np.float32)
     padded[: len(rows)] = rows
     return torch.from_numpy(padded)

@@ -21,6 +21,9 @@ class LabeledStratifiedKFold(StratifiedKFold):
     holds labelled samples only, so that it can be scored, and every unlabelled sample is in every training fold,
     where a semi-supervised estimator learns from it.
 
+    Where `y` holds masks, a class for each pixel, whole images are split: those with at least one known pixel count as
+    labelled. They are split evenly, by their order or shuffled, since there is no one class to an image.
+
     Parameters
     ----------
     n_splits : int, default=5
@@ -70,8 +73,8 @@ class LabeledStratifiedKFold(StratifiedKFold):
         ----------
         X : array-like of shape (n_samples, n_features)
             Training data; only its length matters.
-        y : array-like of shape (n_samples,)
-            Labels, some of them missing.
+        y : array-like of shape (n_samples,), or masks of shape (n_samples, height, width)
+            Labels, some of them missing. Masks may also be a list with None for an image without one.
         groups : object, default=None
             Ignored, present for scikit-learn's splitter interface.
 
@@ -85,14 +88,21 @@ class LabeledStratifiedKFold(StratifiedKFold):
         Raises
         ------
         ValueError
-            If nothing is labelled, or if every class has fewer labelled samples than `n_splits`.
+            If nothing is labelled, or if every class, or that of images with a mask, has fewer labelled samples than
+            `n_splits`.
         """
         check_consistent_length(X, y)
-        classes, codes = encode_labels(y, self.missing_label)
+        has_masks = _holds_masks(y)
+        classes, codes = (_mark_images if has_masks else encode_labels)(y, self.missing_label)
         labeled = np.flatnonzero(codes >= 0)
         _check_any_labeled(labeled, "y", self.missing_label)
         largest = np.bincount(codes[labeled]).max()
         if largest < self.n_splits:
+            if has_masks:
+                raise ValueError(
+                    f"n_splits={self.n_splits} needs at least as many images with labelled pixels, but y has "
+                    f"{largest}: lower n_splits or label more images."
+                )
             raise ValueError(
                 f"n_splits={self.n_splits} needs a class with at least as many labelled samples, but the largest of "
                 f"the {len(classes)} classes has {largest}: lower n_splits or label more samples."
@@ -238,6 +248,21 @@ def label_efficiency_curve(
         if verbose:
             print(f"[label_efficiency_curve] {budget} labels, score {scores[i]:.4f}")
     return Bunch(budgets=budgets, scores=scores, queries=queries, times=times, estimator=estimator)
+
+
+def _holds_masks(y):
+    first = next((label for label in y if label is not None), None)
+    return np.ndim(first) > 1 or np.size(first) > 1
+
+
+def _mark_images(masks, missing_label):
+    """The single class 0 and the codes of the images: 0 where a pixel is labelled, else -1."""
+    from ._segmentation import encode_masks, labeled_and_unlabeled  # here, as it loads torch
+
+    sides = next(np.shape(mask) for mask in masks if mask is not None)
+    _, codes = encode_masks(masks, (len(masks), 1, *(1, *sides)[-2:]), missing_label)
+    labeled, _ = labeled_and_unlabeled(codes)
+    return np.zeros(1, dtype=int), np.where(labeled, 0, -1)
 
 
 def _check_any_labeled(labeled, name, missing_label):

@@ -18,11 +18,18 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
 import sklearn_geoal
-from sklearn_geoal.preprocessing import HyperbolicNeighborsTransformer, SpatialWindow
+from sklearn_geoal.preprocessing import (
+    HyperbolicNeighborsTransformer,
+    PatchTransformer,
+    ReflectanceTransformer,
+    SpatialWindow,
+)
 
 ESTIMATORS = [
     *(getattr(sklearn_geoal, name)() for name in sklearn_geoal._ESTIMATORS),
     HyperbolicNeighborsTransformer(),
+    PatchTransformer(),
+    ReflectanceTransformer(),
     SpatialWindow(),
 ]
 TRANSFORMERS = [estimator for estimator in ESTIMATORS if hasattr(estimator, "transform")]
@@ -34,7 +41,11 @@ GRIDS = {
     "HyperbolicNeighborsTransformer": {"mode": ["connectivity"], "n_neighbors": [3, 5]},
     "HyperbolicVAETransformer": {"n_components": [1, 2]},
     "LANDClassifier": {"n_neighbors": [5, 10]},
+    "MixMatchClassifier": {"hidden_units": [(8,), (16,)], "max_epochs": [20]},
+    "MixMatchSegmenter": {"hidden_units": [(8,), (16,)]},
     "NetClassifier": {"hidden_units": [(8,), (16,)]},
+    "PatchTransformer": {"size": [1, 2]},
+    "ReflectanceTransformer": {"gain": [0.5, 1.0]},
     "SpatialWindow": {"size": [1, 3]},
     "VAETransformer": {"n_components": [1, 2]},
 }

@@ -13,15 +13,24 @@ LEVELS = (
     {"__init__", "_validation"},  # the checks lie under everything, the two other ground-floor modules included
     {"_torch", "_queries", "_manifolds", "datasets"},
     {"_graph", "_nets", "augment", "metrics"},
-    # networks alone: what active and semi-supervised learners start from, and what the autoencoders share
-    {"_net_classifier", "_autoencoder", "preprocessing"},
+    # networks alone: what active and semi-supervised learners start from, what autoencoders and what segmenters share
+    {"_net_classifier", "_autoencoder", "_segmentation", "preprocessing"},
     {"_vae", "_hyperbolic_vae", "_recal", "_land", "_ddal", "_mixmatch", "_symmetric_vae", "model_selection"},
     {"interop", "plot"},
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 NETS = {"_nets", "_manifolds", "augment"}
-DEEP = {"_net_classifier", "_autoencoder", "_vae", "_hyperbolic_vae", "_recal", "_mixmatch", "_symmetric_vae"}
+DEEP = {
+    "_net_classifier",
+    "_autoencoder",
+    "_segmentation",
+    "_vae",
+    "_hyperbolic_vae",
+    "_recal",
+    "_mixmatch",
+    "_symmetric_vae",
+}
 ONLY_IN = {
     "skorch": {"_torch"},
     "matplotlib": {"plot"},

@@ -131,8 +131,38 @@ def test_semi_supervised_estimators_of_scikit_learn(blobs, estimator):
     assert scores.min() > 0.9
 
 
+@pytest.mark.parametrize("form", ["array", "floats", "flattened", "list", "objects"])
+def test_masks_are_split_by_images(form):
+    y = np.full((7, 4, 5), -1)
+    labeled = np.array([0, 2, 3, 6])
+    y[labeled, 1:3, 1:3] = np.arange(4).reshape(2, 2)
+    masks = [mask if (mask >= 0).any() else None for mask in y]
+    objects = np.empty(7, dtype=object)
+    objects[:] = masks
+    floats = np.where(y < 0, np.nan, y)
+    forms = {"array": y, "floats": floats, "flattened": y.reshape(7, -1), "list": masks, "objects": objects}
+    folds = list(LabeledStratifiedKFold(2).split(np.zeros((7, 3, 4, 5)), forms[form]))
+    assert [test.tolist() for _, test in folds] == [[0, 2], [3, 6]]
+    assert [train.tolist() for train, _ in folds] == [[1, 3, 4, 5, 6], [0, 1, 2, 4, 5]]
+    shuffled = LabeledStratifiedKFold(2, shuffle=True, random_state=0).split(y, forms[form])
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in shuffled])), labeled)
+
+
+def test_a_column_of_labels_is_no_mask(blobs):
+    X, y, missing = blobs
+    target = with_missing(y, missing, "-1")
+    with pytest.warns(match="column-vector"):
+        folds = list(LabeledStratifiedKFold(3).split(X, target[:, None]))
+    for (_, test), (_, expected) in zip(folds, LabeledStratifiedKFold(3).split(X, target), strict=True):
+        np.testing.assert_array_equal(test, expected)
+
+
 def test_splitter_errors():
     X = np.zeros((6, 1))
+    with pytest.raises(ValueError, match="n_splits=3 .* images with labelled pixels, but y has 2"):
+        next(LabeledStratifiedKFold(3).split(X, [np.eye(2), np.eye(2), None, None, None, None]))
+    with pytest.raises(ValueError, match="no known label"):
+        next(LabeledStratifiedKFold(3).split(X, np.full((6, 2, 2), -1)))
     with pytest.raises(ValueError, match=r"n_splits=3 .* 2 classes has 2"):
         next(LabeledStratifiedKFold(3).split(X, [0, 0, 1, 1, -1, -1]))
     with pytest.raises(ValueError, match="no known label"):

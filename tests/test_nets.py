@@ -13,6 +13,7 @@ from sklearn_geoal._nets.classifier import Classifier
 from sklearn_geoal._nets.conv import ConvDecoder, ConvEncoder, NormalizedConvDecoder, NormalizedConvEncoder
 from sklearn_geoal._nets.dense import DenseDecoder, DenseEncoder
 from sklearn_geoal._nets.hyperbolic_vae import MAX_RADIUS, DrawAndKL, HyperbolicVAE, as_posterior
+from sklearn_geoal._nets.unet import UNet
 from sklearn_geoal._nets.vae import (
     MIN_NOISE_VARIANCE,
     VAE,
@@ -336,3 +337,65 @@ def test_bounded_output_ends_with_a_tanh():
     vae = small_hyperbolic_vae(bounded=True)
     z = torch.randn(5, 3, dtype=torch.float64)
     torch.testing.assert_close(vae.decode(z), torch.tanh(vae.decoder(z)))
+
+
+@pytest.mark.parametrize("units", ["auto", (), (4,)])
+@pytest.mark.parametrize("input_shape", [(3, 90, 120), (5, 1, 1), (2, 1, 9), (1, 4, 4)])
+def test_unet_gives_an_output_for_each_pixel_of_any_image(input_shape, units):
+    net = UNet(input_shape, 5, units)
+    for height, width in (input_shape[1:], (1, 1), (1, 13), (33, 2), (17, 90)):
+        out = net(torch.randn(2, input_shape[0], height, width))
+        assert out.shape == (2, 5, height, width) and torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize("shape, n_levels", [((3, 90, 120), 4), ((3, 8, 8), 3), ((3, 3, 200), 2), ((200, 1, 1), 1)])
+def test_unet_is_as_deep_as_the_image_allows(shape, n_levels):
+    net = UNet(shape, 2)
+    assert len(net.down) == n_levels and net.alignment == 2 ** (n_levels - 1)
+    with pytest.raises(ValueError, match=f"too small for {n_levels + 4} convolutions"):
+        UNet(shape[:1] + (2 ** (n_levels - 1) + 1,) * 2, 2, (4,) * (n_levels + 4))
+
+
+def test_unet_of_single_pixels_is_the_same_function_of_every_pixel():
+    net = UNet((6, 1, 1), 3).eval()
+    scene = torch.randn(1, 6, 5, 7)
+    pixels = scene.permute(0, 2, 3, 1).reshape(35, 6, 1, 1)
+    torch.testing.assert_close(net(scene)[0].flatten(1).T, net(pixels).flatten(1))
+    assert net.receptive_margin == 0
+
+
+def test_unet_without_hidden_units_is_affine():
+    net, a, b = UNet((3, 8, 8), 4, ()), torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(net(0.3 * a + 0.7 * b), 0.3 * net(a) + 0.7 * net(b))
+    assert (net.receptive_margin, net.alignment) == (0, 1)
+
+
+@pytest.mark.parametrize("n_levels", [1, 2, 3])
+def test_unet_sees_as_far_as_its_receptive_margin_and_no_further(n_levels):
+    net = UNet((1, 64, 64), 1, (2,) * n_levels).eval()
+    for name, parameter in net.named_parameters():  # nothing cancels, and nothing comes of nothing
+        nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 0.3)
+    reach = 0
+    for column in range(32, 32 + net.alignment):
+        x = torch.zeros(1, 1, 65, 65)
+        x[0, 0, 32, column] = 1
+        seen = net(x)[0, 0].any(dim=0).nonzero()
+        reach = max(reach, int((seen - column).abs().max()))
+    assert reach == net.receptive_margin
+
+
+def test_unet_finds_what_only_the_neighbours_tell():
+    # one class for each image, by its brighter half: the other half alone does not tell
+    x = torch.randn(8, 1, 12, 12)
+    left_is_bright = torch.arange(8) % 2 == 0
+    x[left_is_bright, :, :, :6] += 4
+    x[~left_is_bright, :, :, 6:] += 4
+    y = torch.where(left_is_bright, 0, 1)[:, None, None].expand(8, 12, 12)
+    net = UNet((1, 12, 12), 2, (8, 8, 8))
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (net(x).argmax(dim=1) == y).float().mean() > 0.95

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 
-def resolve_body(name, body, dense, conv, *, hidden_units, image_shape):
-    """What makes an encoder or decoder: the user's own class, or ``dense`` or ``conv`` with their hidden units.
+def resolve_body(name, body, dense, conv, *, hidden_units, image_shape, **further):
+    """What makes a network: the user's own class, or ``dense``, ``conv`` or a further one with their hidden units.
 
     Parameters
     ----------
     name : str
         Name of the parameter, for the error messages.
-    body : {"auto", "dense", "conv"} or nn.Module class
+    body : {"auto", "dense", "conv"}, a further name or nn.Module class
         What the user gave. "auto" is convolutional if there is an image shape.
     dense, conv : nn.Module class
         The classes for "dense" and "conv".
@@ -23,29 +23,43 @@ def resolve_body(name, body, dense, conv, *, hidden_units, image_shape):
         Sizes of the hidden layers, "auto" for the defaults of the class.
     image_shape : tuple of int or None
         (channels, height, width) if the rows are images.
+    **further : nn.Module class
+        Classes for images that may be chosen by their names besides.
 
     Raises
     ------
     ValueError
-        If ``body`` or ``hidden_units`` is invalid, or "conv" meets rows that are no images.
+        If ``body`` or ``hidden_units`` is invalid, or one for images meets rows that are no images.
     """
     if inspect.isclass(body) and issubclass(body, nn.Module):
         return body
-    if not isinstance(body, str) or body not in ("auto", "dense", "conv"):
-        raise ValueError(f'{name} must be "auto", "dense", "conv" or a subclass of nn.Module; got {body!r}.')
-    if body == "conv" and image_shape is None:
+    bodies = {"auto": dense if image_shape is None else conv, "dense": dense, "conv": conv, **further}
+    if not isinstance(body, str) or body not in bodies:
+        names = ", ".join(f'"{known}"' for known in bodies)
+        raise ValueError(f"{name} must be {names} or a subclass of nn.Module; got {body!r}.")
+    if image_shape is None and body not in ("auto", "dense"):
         raise ValueError(
-            f'{name}="conv" needs images, but X has rows of features: give image_shape, '
+            f'{name}="{body}" needs images, but X has rows of features: give image_shape, '
             "or X of shape (n_samples, channels, height, width)."
         )
-    chosen = dense if body == "dense" or image_shape is None else conv
+    return with_units(bodies[body], hidden_units)
+
+
+def with_units(body, hidden_units):
+    """The class ``body`` with the hidden units that the user gave, with its own if they are "auto".
+
+    Raises
+    ------
+    ValueError
+        If ``hidden_units`` is invalid.
+    """
     if isinstance(hidden_units, str) and hidden_units == "auto":
-        return chosen
+        return body
     if not isinstance(hidden_units, (tuple, list)) or not all(
         isinstance(units, numbers.Integral) and units > 0 for units in hidden_units
     ):
         raise ValueError(f'hidden_units must be "auto" or a tuple of positive integers; got {hidden_units!r}.')
-    return partial(chosen, hidden_units=tuple(hidden_units))
+    return partial(body, hidden_units=tuple(hidden_units))
 
 
 def checked(body, input_shape, output_shape):

@@ -1,0 +1,336 @@
+"""MixMatch for rows of features, spectra and images with one class each."""
+
+from functools import partial
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+
+from .._nets import resolve_body
+from .._nets.conv import NormalizedConvEncoder
+from .._nets.dense import DenseEncoder
+from .._nets.wide_resnet import WideResNet
+from .._torch import check_goes_on, infer, location_and_scale, standardize
+from .._validation import encode_labels, validate_rows
+from ..augment import resolve_augment
+from .training import check_classes, check_mixmatch_params, fit_mixmatch
+
+DENSE = partial(DenseEncoder, hidden_units=(256, 128))
+
+
+class MixMatchClassifier(ClassifierMixin, BaseEstimator):
+    """MixMatch classifier: a network that learns from few labelled and many unlabelled samples.
+
+    Each step of the training takes as many unlabelled samples as labelled ones. The network guesses the labels of the
+    unlabelled: the mean of what it gives for K augmented copies of a sample, sharpened. All copies and their labels,
+    known and guessed, are then mixed in pairs (MixUp), and the network learns to give mixed labels for mixed samples:
+
+    .. math:: L = L_X + \\lambda_U L_U
+
+    with the cross-entropy :math:`L_X` of the labelled part and the mean squared difference :math:`L_U` of the other
+    [1]_. It predicts with the average of its weights over the steps. Where every label is known what remains is MixUp
+    [2]_ with augmented samples.
+
+    All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
+    left to a ``StandardScaler`` or ``MinMaxScaler`` before this classifier.
+
+    Parameters
+    ----------
+    backbone : {"auto", "dense", "conv", "wide_resnet"} or nn.Module class, default="auto"
+        The network. "auto" is convolutional for images and dense for rows of features, "wide_resnet" the residual
+        network of the paper, WRN-28-2, for images. An own class is made by ``backbone(input_shape, n_outputs)`` and
+        takes (n, \\*input_shape) to the logits (n, n_outputs), where the input shape is (n_features,) or
+        (channels, height, width).
+    hidden_units : "auto" or tuple of int, default="auto"
+        Sizes of the hidden layers: units of dense layers, (256, 128) if "auto", channels of convolutions that each
+        halve the image, as many of (32, 64, 128, 256, 256) as it allows if "auto", or channels of the groups of a wide
+        residual network, (32, 64, 128) if "auto".
+    image_shape : tuple of int (channels, height, width), default=None
+        Tells that the rows of X are flattened images. An X of shape (n_samples, channels, height, width) says so
+        itself.
+    augment : {"auto", "table", "spectra", "image", "aerial"}, augmentation, function, list of these or None, \
+default="auto"
+        What changes samples at random and leaves their classes as they are: a preset or augmentations of
+        :mod:`sklearn_geoal.augment`, which are given standardised samples. "auto" is "image" for images and "table" for
+        rows of features; choose "spectra" where the features are bands in their order, "aerial" for images that have
+        no upper side. None changes nothing.
+    n_augmentations : int, default=2
+        Number K of augmented copies of each unlabelled sample.
+    temperature : float, default=0.5
+        T of the sharpening: guessed labels are raised to the power 1/T. With 1 they stay as they are, towards 0 the
+        most probable class gets all.
+    alpha : float, default=0.75
+        Shares of mixed samples are drawn from Beta(alpha, alpha). With 0 nothing is mixed.
+    lambda_u : float, default=75
+        Weight lambda_U of the loss of unlabelled samples, as published for ten classes. It is multiplied by the number
+        of classes / 10, for the loss is a mean over them.
+    rampup : float in [0, 1], default=1/64
+        Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
+    ema_decay : float in [0, 1), default=0.999
+        Part of the average of the weights that a step keeps; less in the first steps.
+    classes : array-like of shape (n_classes,), default=None
+        The classes that there are. If given, a class without a label is an error that names it.
+    missing_label : "auto", None, scalar or str, default="auto"
+        Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
+        -1 in an integer-valued y.
+    max_epochs : int, default=100
+        Number of passes over the unlabelled or the labelled samples, whichever are more. The paper takes a million
+        steps; a few thousand serve smaller problems.
+    batch_size : int, default=64
+        Number of labelled and of unlabelled samples in a step, at least 2.
+    lr : float, default=2e-3
+        Learning rate.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        "cosine" lets the learning rate fall along half a cosine towards 0 at ``max_epochs``.
+    weight_decay : float, default=0.02
+        Part of the weights, biases left out, that a step takes away, in units of the learning rate.
+    optimizer : str or torch.optim.Optimizer class, default="adam"
+        Optimiser, by its class or the name of its class.
+    device : {"cpu", "cuda", "cuda:<index>", "mps", "auto"}, default="cpu"
+        Where to compute; "auto" takes the fastest device that is there.
+    early_stopping : bool, default=False
+        Whether to set labelled samples aside for validation, to stop when their loss no longer falls, and to go back to
+        the epoch in which it was lowest. It takes labels that the training lacks: not for a few labels a class.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the labelled samples set aside if ``early_stopping``.
+    patience : int, default=10
+        Number of epochs without a lower validation loss after which to stop if ``early_stopping``.
+    callbacks : list of skorch callbacks, default=None
+        Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
+        raises it, ends the training.
+    net_params : dict, default=None
+        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        ``{"optimizer__betas": (0.9, 0.99)}``.
+    warm_start : bool, default=False
+        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, on samples of the same
+        classes; what X is shifted and scaled by stays, and ``lambda_u`` does not grow from 0 again. An interrupted
+        ``fit`` then leaves the estimator at the last completed epoch, without ``transduction_``.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, augmentations, mixtures and the order of the samples. Results are reproducible on
+        the same machine.
+    verbose : bool or int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    transduction_ : ndarray of shape (n_samples,)
+        Label of each sample of ``fit``: the one that was given, or else the one predicted.
+    net_ : skorch net
+        The trained net; ``net_.module_.average`` is the torch module that predicts.
+    history_ : list of dict
+        For each epoch its number ("epoch"), the means over its steps of L_X ("labeled_loss", in nats), of L_U
+        ("unlabeled_loss") and of the loss that is minimised ("train_loss") and, if ``early_stopping``, "valid_loss",
+        the mean cross-entropy in nats of the samples set aside.
+    location_, scale_ : float
+        What X is shifted and scaled by.
+    image_shape_ : tuple of int or None
+        (channels, height, width) if the rows are images.
+    n_features_in_ : int
+        Number of features seen during ``fit``; for images channels * height * width.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    NetClassifier : The same networks on the labelled samples alone.
+    LANDClassifier : Semi-supervised on a graph; says which samples to label next.
+    sklearn.semi_supervised.LabelSpreading : Label diffusion on a graph.
+
+    Notes
+    -----
+    Much of what MixMatch gains hangs on details that follow the authors' implementation. Guesses are those of the
+    network in training, with the statistics of their own batch, but leave the running statistics of batch
+    normalisations alone. Samples to learn from pass through the network in batches that each hold labelled samples and
+    all copies of unlabelled ones, since batches of one kind would be normalised differently from what is predicted
+    later; the running statistics are those of the first. Each sample has a share of its own in its mixture, and always
+    the larger one, so that it still is mainly a labelled or an unlabelled one.
+
+    For trainings much shorter than the published ones the average of the weights forgets its first steps sooner, and it
+    takes in the running statistics of batch normalisations.
+
+    References
+    ----------
+    .. [1] Berthelot, D., Carlini, N., Goodfellow, I., Oliver, A., Papernot, N. and Raffel, C., "MixMatch: a holistic
+       approach to semi-supervised learning", NeurIPS, 2019.
+    .. [2] Zhang, H., Cisse, M., Dauphin, Y. N. and Lopez-Paz, D., "mixup: beyond empirical risk minimization", ICLR,
+       2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_geoal import MixMatchClassifier
+    >>> X, truth = load_digits(return_X_y=True)
+    >>> y = np.where(np.arange(len(X)) < 100, truth, -1)  # a hundred labels
+    >>> mixmatch = MixMatchClassifier(max_epochs=10, rampup=0.5, random_state=0).fit(X, y)
+    >>> mixmatch.score(X[100:], truth[100:]) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        backbone="auto",
+        *,
+        hidden_units="auto",
+        image_shape=None,
+        augment="auto",
+        n_augmentations=2,
+        temperature=0.5,
+        alpha=0.75,
+        lambda_u=75.0,
+        rampup=1 / 64,
+        ema_decay=0.999,
+        classes=None,
+        missing_label="auto",
+        max_epochs=100,
+        batch_size=64,
+        lr=2e-3,
+        lr_schedule="constant",
+        weight_decay=0.02,
+        optimizer="adam",
+        device="cpu",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=10,
+        callbacks=None,
+        net_params=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.backbone = backbone
+        self.hidden_units = hidden_units
+        self.image_shape = image_shape
+        self.augment = augment
+        self.n_augmentations = n_augmentations
+        self.temperature = temperature
+        self.alpha = alpha
+        self.lambda_u = lambda_u
+        self.rampup = rampup
+        self.ema_decay = ema_decay
+        self.classes = classes
+        self.missing_label = missing_label
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.device = device
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Train the network on labelled and unlabelled samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            All samples, labelled or not, at least two.
+        y : array-like of shape (n_samples,)
+            Their classes, those that are not known marked as ``missing_label`` says.
+
+        Returns
+        -------
+        self : MixMatchClassifier
+            Fitted classifier.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X, y or a parameter is invalid, y has no label or labels of one class only, or not those of ``classes``,
+            ``device`` is not there, or a ``warm_start`` meets new classes or changed parameters of the network.
+        FloatingPointError
+            If the training diverges.
+        """
+        check_mixmatch_params(self)
+        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
+        if from_scratch:
+            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
+        X = validate_rows(self, X, reset=from_scratch)
+        classes, codes = self._encode_labels(X, y)
+        if from_scratch:
+            self.location_, self.scale_ = location_and_scale(X)
+            self.classes_, self._model = classes, self._model_params()
+        else:
+            check_goes_on(self, classes)
+            codes[codes >= 0] = np.searchsorted(self.classes_, classes)[codes[codes >= 0]]
+        vars(self).pop("transduction_", None)
+        fit_mixmatch(self, self._standardize(X), codes, self._module_params)
+        guessed = self._probabilities(X).argmax(axis=1)
+        self.transduction_ = self.classes_[np.where(codes >= 0, codes, guessed)]
+        return self
+
+    def predict(self, X):
+        """Most probable class of each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            Classes.
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+    def predict_proba(self, X):
+        """Probabilities of the classes for each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            They sum to 1 in each row; the columns are in the order of ``classes_``. Of the dtype of X.
+        """
+        check_is_fitted(self)
+        probabilities = self._probabilities(validate_rows(self, X, reset=False))
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+
+    def _probabilities(self, X):
+        return infer(self.net_, self.net_.module_.probabilities, self._standardize(X)).astype(X.dtype)
+
+    def _encode_labels(self, X, y):
+        if y is None:
+            raise ValueError(
+                "MixMatchClassifier requires y to be passed, but the target y is None: give a class per sample, and "
+                "the marker of a missing label where it is not known."
+            )
+        check_consistent_length(X, y)
+        classes, codes = encode_labels(y, self.missing_label)
+        return check_classes(classes, self.classes), codes
+
+    def _model_params(self):
+        return {"backbone": self.backbone, "hidden_units": self.hidden_units}
+
+    def _module_params(self):
+        input_shape = self.image_shape_ or (self.n_features_in_,)
+        body = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_, "wide_resnet": WideResNet}
+        return {
+            "input_shape": input_shape,
+            "n_classes": len(self.classes_),
+            "backbone": resolve_body("backbone", self.backbone, DENSE, NormalizedConvEncoder, **body),
+            "augment": resolve_augment(self.augment, input_shape),
+            "dense": False,
+        }
+
+    def _standardize(self, X):
+        return standardize(X, self.location_, self.scale_)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")

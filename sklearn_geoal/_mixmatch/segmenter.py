@@ -1,0 +1,413 @@
+"""MixMatch for images and scenes with a class for each pixel."""
+
+import inspect
+import numbers
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from .._nets import with_units
+from .._nets.unet import UNet
+from .._segmentation import (
+    apply_in_tiles,
+    as_given,
+    band_location_and_scale,
+    check_masks,
+    infer_images,
+    known_accuracy,
+    standardize_bands,
+    validate_images,
+)
+from .._torch import check_goes_on
+from .._validation import check_choice
+from ..augment import resolve_augment
+from .training import check_classes, check_mixmatch_params, fit_mixmatch
+
+
+class MixMatchSegmenter(ClassifierMixin, BaseEstimator):
+    """MixMatch segmenter: a U-Net that learns a class for each pixel from few masks and many images without one.
+
+    Each step of the training takes as many images without a mask as with one. The network guesses the masks of the
+    former: the mean of what it gives for K augmented copies of an image, moved back to where the pixels were, sharpened
+    pixel by pixel. All copies and their masks, known and guessed, are then mixed in pairs (MixUp), and the network
+    learns to give mixed masks for mixed images:
+
+    .. math:: L = L_X + \\lambda_U L_U
+
+    with the cross-entropy :math:`L_X` of the pixels of the first part and the mean squared difference :math:`L_U` of
+    the other [1]_. It predicts with the average of its weights over the steps.
+
+    X holds images (n_images, bands, height, width), all of one size in ``fit``; afterwards of any size. Rows of bands
+    are images of a single pixel each, with a label each, which a dense network then learns. Each band is shifted and
+    scaled by its mean and standard deviation over all pixels.
+
+    Parameters
+    ----------
+    backbone : "unet" or nn.Module class, default="unet"
+        The network: a U-Net [2]_ with batch normalisation, or an own class. That is made by
+        ``backbone(input_shape, n_classes)``, with the input shape (bands, height, width), and takes (n, bands, h, w) to
+        the logits (n, n_classes, h, w). For tiles without a seam it needs attributes: ``receptive_margin``, the
+        largest distance in pixels between an input and an output that depends on it, and ``alignment``, of which the
+        first row and column of a tile have to be multiples. Without them a quarter of ``tile_size`` and 1 are taken.
+    hidden_units : "auto" or tuple of int, default="auto"
+        Channels of the levels of the U-Net, each but the first of which halves the image. "auto" is (16, 32, 64, 128),
+        or fewer of these for small images.
+    image_shape : tuple of int (bands, height, width), default=None
+        Tells that the rows of X are flattened images. An X of shape (n_images, bands, height, width) says so itself.
+    augment : {"auto", "image", "aerial", "table", "spectra"}, augmentation, function, list of these or None, \
+default="auto"
+        How images are changed at random, see :mod:`sklearn_geoal.augment`. What moves pixels moves the masks
+        along. "auto" is "image" for images, which warps and shades them a little, and "table" for single pixels.
+        "aerial" adds flips and rotations, for scenes seen from above.
+    n_augmentations : int, default=2
+        Number K of augmented copies of each image without a mask.
+    temperature : float, default=0.5
+        T of the sharpening: guessed probabilities are raised to the power 1/T. With 1 they stay as they are, towards 0
+        the most probable class gets all.
+    alpha : float, default=0.75
+        Shares of mixed images are drawn from Beta(alpha, alpha), one for all pixels. With 0 nothing is mixed.
+    lambda_u : float, default=75.0
+        Weight lambda_U of the loss on guessed masks, as published for ten classes. It is multiplied by the number of
+        classes / 10, for the loss is a mean over them. Where some classes are rare, too high a weight makes the network
+        give them up before it knows them.
+    rampup : float in [0, 1], default=1/64
+        Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
+    ema_decay : float in [0, 1), default=0.999
+        Part of the average of the weights that a step keeps; less in the first steps.
+    classes : array-like of shape (n_classes,), default=None
+        The classes, to make sure that y has these and no others. None: those that y has.
+    missing_label : "auto", None, scalar or str, default="auto"
+        Marks pixels without a label, which are to be learned about. "auto" reads NaN in a numeric y, None in an object
+        y and, where neither occurs, -1 in an integer-valued y.
+    ignore_label : scalar or str, default=None
+        Marks void pixels, such as borders of objects: they are neither trained on nor guessed nor scored. None:
+        there are none.
+    tile_size : int, default=512
+        Images that are higher or wider are predicted in overlapping tiles of this side, which bounds the memory
+        needed: about 0.6 KiB a pixel of a tile with the default U-Net.
+    max_epochs : int, default=20
+        Number of passes over the images with or without a mask, whichever are more.
+    batch_size : int, default=8
+        Number of images of each of the two kinds in a step of the optimiser, at least 2. Single pixels take a
+        larger one, such as 256.
+    lr : float, default=2e-3
+        Learning rate.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+        "cosine" lets the learning rate fall along half a cosine towards 0 at ``max_epochs``.
+    weight_decay : float, default=0.02
+        Part of the kernels, not of biases and normalisations, that a step takes away, in units of the learning rate.
+    optimizer : str or torch.optim.Optimizer class, default="adam"
+        Optimiser, by its class or the name of its class.
+    device : {"cpu", "cuda", "cuda:<index>", "mps", "auto"}, default="cpu"
+        Where to compute; "auto" takes the fastest device that is there.
+    early_stopping : bool, default=False
+        Whether to set images with a mask aside for validation, to stop when their loss no longer falls, and to go back
+        to the epoch in which it was lowest.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the images with a mask set aside if ``early_stopping``.
+    patience : int, default=10
+        Number of epochs without a lower validation loss after which to stop if ``early_stopping``.
+    callbacks : list of skorch callbacks, default=None
+        Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
+        raises it, ends the training.
+    net_params : dict, default=None
+        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        ``{"optimizer__betas": (0.9, 0.99)}``.
+    warm_start : bool, default=False
+        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, on masks of the same
+        classes and images of any size; what the bands are shifted and scaled by stays, and ``lambda_u`` does not grow
+        from 0 again. An interrupted ``fit`` then leaves the estimator at the last completed epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, order of the images, augmentations and mixtures. Results are reproducible on the
+        same machine.
+    verbose : bool or int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    net_ : skorch net
+        The trained net; ``net_.module_.average`` is the torch module that predicts.
+    history_ : list of dict
+        For each epoch its number ("epoch"), the means over its steps of L_X ("labeled_loss", in nats), of L_U
+        ("unlabeled_loss") and of the loss that is minimised ("train_loss") and, if ``early_stopping``, "valid_loss",
+        the mean cross-entropy in nats of the images set aside.
+    location_, scale_ : ndarray of shape (n_bands,)
+        What each band is shifted and scaled by.
+    image_shape_ : tuple of int
+        (bands, height, width) of the images in ``fit``.
+    n_features_in_ : int
+        Number of features seen during ``fit``: bands * height * width.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    MixMatchClassifier : One class for each row or image.
+
+    Notes
+    -----
+    An image takes part as one with a mask if any of its pixels has a label, and as one without if any lacks it: a few
+    labelled points in each scene are enough of a mask. An image whose pixels are all void takes no part.
+
+    A mixed pixel is trained on where the image with the larger share has a target. Otherwise, beside a few labelled
+    points, the guesses for the other image would make up most of the loss.
+
+    With a mask for each image nothing is guessed and the training is that of a supervised U-Net on mixed images; with
+    ``alpha=0`` besides it is that of a supervised U-Net, with augmentation and averaged weights.
+
+    Batch normalisation is treated as in :class:`MixMatchClassifier`. What an augmentation brings in from beyond the
+    border of an image is filled by reflection for the network to look at, but neither guessed nor trained on.
+
+    There is no ``transduction_``: ``predict`` gives the masks of the images of ``fit``, as of others, once they are
+    asked for.
+
+    References
+    ----------
+    .. [1] D. Berthelot, N. Carlini, I. Goodfellow, N. Papernot, A. Oliver and C. Raffel. "MixMatch: A Holistic Approach
+       to Semi-Supervised Learning." Advances in Neural Information Processing Systems 32 (2019).
+    .. [2] O. Ronneberger, P. Fischer and T. Brox. "U-Net: Convolutional Networks for Biomedical Image Segmentation."
+       Medical Image Computing and Computer-Assisted Intervention (2015).
+
+    Examples
+    --------
+    Eight noisy images of a bright square, of which two have a mask:
+
+    >>> import numpy as np
+    >>> from sklearn_geoal import MixMatchSegmenter
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.zeros((8, 16, 16), dtype=int)
+    >>> y[:, 4:12, 4:12] = 1
+    >>> X = y[:, None] + 0.3 * rng.normal(size=(8, 1, 16, 16))
+    >>> y_train = y.copy()
+    >>> y_train[2:] = -1
+    >>> segmenter = MixMatchSegmenter(hidden_units=(8,), max_epochs=30, lr=1e-2, random_state=0).fit(X, y_train)
+    >>> segmenter.predict(X).shape
+    (8, 16, 16)
+    >>> segmenter.score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        backbone="unet",
+        *,
+        hidden_units="auto",
+        image_shape=None,
+        augment="auto",
+        n_augmentations=2,
+        temperature=0.5,
+        alpha=0.75,
+        lambda_u=75.0,
+        rampup=1 / 64,
+        ema_decay=0.999,
+        classes=None,
+        missing_label="auto",
+        ignore_label=None,
+        tile_size=512,
+        max_epochs=20,
+        batch_size=8,
+        lr=2e-3,
+        lr_schedule="constant",
+        weight_decay=0.02,
+        optimizer="adam",
+        device="cpu",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=10,
+        callbacks=None,
+        net_params=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.backbone = backbone
+        self.hidden_units = hidden_units
+        self.image_shape = image_shape
+        self.augment = augment
+        self.n_augmentations = n_augmentations
+        self.temperature = temperature
+        self.alpha = alpha
+        self.lambda_u = lambda_u
+        self.rampup = rampup
+        self.ema_decay = ema_decay
+        self.classes = classes
+        self.missing_label = missing_label
+        self.ignore_label = ignore_label
+        self.tile_size = tile_size
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.device = device
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Train the network on images, some of them with a mask.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
+            Training images of one size, at least two pixels; or pixels as rows of their bands; or, with
+            ``image_shape``, images as rows.
+        y : array-like of shape (n_images, height, width) or (n_samples,), or list
+            The class of each pixel, missing or void ones marked as ``missing_label`` and ``ignore_label`` say. A list
+            has None in place of the mask of an image without one.
+
+        Returns
+        -------
+        self : MixMatchSegmenter
+            Fitted segmenter.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X, y or a parameter is invalid, no pixel or only one class is labelled, a mask has another size than its
+            image or a class that is none of ``classes``, one of ``classes`` has no labelled pixel, the images are too
+            small for ``hidden_units``, ``device`` is not there, or a ``warm_start`` meets new classes or changed
+            parameters of the network.
+        FloatingPointError
+            If the training diverges.
+        """
+        check_mixmatch_params(self)
+        check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
+        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
+        if from_scratch:
+            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
+        X = validate_images(self, X, reset=from_scratch)
+        classes, codes = check_masks(y, X.shape, self.missing_label, self.ignore_label)
+        classes = check_classes(classes, self.classes)
+        if from_scratch:
+            self.location_, self.scale_ = band_location_and_scale(X)
+            self.classes_, self._model = classes, self._model_params()
+        else:
+            check_goes_on(self, classes)
+            codes[codes >= 0] = np.searchsorted(self.classes_, classes)[codes[codes >= 0]]
+        fit_mixmatch(self, standardize_bands(X, self.location_, self.scale_), codes, self._module_params)
+        return self
+
+    def predict(self, X):
+        """Most probable class of each pixel.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
+            Images of any height and width, or rows as in ``fit``.
+
+        Returns
+        -------
+        y : ndarray of shape (n_images, height, width) or (n_samples,)
+            Classes; (n_samples,) for pixels as rows.
+
+        Raises
+        ------
+        ValueError
+            If X has other bands than in ``fit``, or is larger than ``tile_size``, which leaves nothing between the
+            margins that tiles need.
+        """
+        check_is_fitted(self)
+        images = validate_images(self, X, reset=False)
+        masks = np.empty((len(images), *images.shape[2:]), dtype=self.classes_.dtype)
+        self._fill(masks, lambda tile: self.classes_[self._probabilities(tile).argmax(axis=1)], images)
+        return as_given(masks, X)
+
+    def predict_proba(self, X):
+        """Probabilities of the classes for each pixel.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
+            Images of any height and width, or rows as in ``fit``.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_images, n_classes, height, width) or (n_samples, n_classes)
+            They sum to 1 over the classes, which are in the order of ``classes_``. Of the dtype of X, or float32 for
+            images of small integers.
+
+        Raises
+        ------
+        ValueError
+            As in ``predict``.
+        """
+        check_is_fitted(self)
+        images = validate_images(self, X, reset=False)
+        shape = (len(images), len(self.classes_), *images.shape[2:])
+        probabilities = np.empty(shape, dtype=np.result_type(images.dtype, np.float32))
+        self._fill(probabilities, self._probabilities, images)
+        return as_given(probabilities, X)
+
+    def score(self, X, y):
+        """Accuracy of the predicted classes over the pixels whose class is known.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
+            Images or rows.
+        y : array-like of shape (n_images, height, width) or (n_samples,), or list
+            The class of each pixel, as in ``fit``.
+
+        Returns
+        -------
+        accuracy : float
+            Share of the pixels that are neither missing nor void whose class is predicted.
+
+        Raises
+        ------
+        ValueError
+            If y does not go with X, or no pixel of it is known.
+        """
+        return known_accuracy(y, self.predict(X), self.missing_label, self.ignore_label)
+
+    def _fill(self, out, function, images):
+        net = self.net_.module_.average
+        apply_in_tiles(
+            function,
+            images,
+            out,
+            tile_size=self.tile_size,
+            margin=getattr(net, "receptive_margin", self.tile_size // 4),
+            alignment=getattr(net, "alignment", 1),
+        )
+
+    def _probabilities(self, images):
+        """(m, bands, h, w) -> (m, n_classes, h, w)"""
+        Z = standardize_bands(images, self.location_, self.scale_)
+        probabilities = infer_images(self.net_, self.net_.module_.probabilities, Z)
+        probabilities = probabilities.astype(np.result_type(images.dtype, np.float32))
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+
+    def _model_params(self):
+        return {"backbone": self.backbone, "hidden_units": self.hidden_units}
+
+    def _module_params(self):
+        return {
+            "input_shape": self.image_shape_,
+            "n_classes": len(self.classes_),
+            "backbone": _resolve_backbone(self.backbone, self.hidden_units),
+            "augment": resolve_augment(self.augment, self.image_shape_),
+            "dense": True,
+        }
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+
+def _resolve_backbone(backbone, hidden_units):
+    if inspect.isclass(backbone) and issubclass(backbone, nn.Module):
+        return backbone
+    check_choice("backbone", backbone, ("unet",))
+    return with_units(UNet, hidden_units)

@@ -1,0 +1,178 @@
+"""What both MixMatch estimators share: parameters, an epoch over labelled and unlabelled samples, the fitted net."""
+
+import math
+import numbers
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.utils import check_scalar
+
+from .._nets.mixmatch import MISSING, MixMatch
+from .._torch import TensorNet, as_tensor, check_torch_params, draw_seed, epochs_as_dicts, fit_net, infer, split_rows
+
+# parameters of an estimator that MixMatch has under the same names
+_SHARED = ("n_augmentations", "temperature", "alpha", "lambda_u", "weight_decay", "ema_decay")
+
+
+class MixMatchNet(TensorNet):
+    """A skorch net that takes each step on a batch of labelled and one of unlabelled rows, and averages its weights.
+
+    Its training data are all rows and their codes, and the indices of the labelled and of the unlabelled ones; what is
+    measured in validation are labelled rows and their codes.
+    """
+
+    def train_step_single(self, batch, **fit_params):
+        losses = torch.stack(self.module_.losses(*batch))
+        losses[0].backward()
+        return {"loss": losses[0].detach(), "losses": losses.detach(), "y_pred": None}
+
+    def run_epoch(self, data, generator=None):
+        """Mean loss of a step: an epoch is one pass over the unlabelled or the labelled rows, whichever are more."""
+        if generator is None:
+            return super().run_epoch(data)
+        self._set_training(True)
+        x, y, *kinds = data
+        n_steps, n = plan_epoch(*map(len, kinds), self.batch_size)
+        labeled, unlabeled = (rows[cycled(len(rows), n_steps * n, generator).to(x.device)] for rows in kinds)
+        totals = torch.zeros(3, device=self.device)  # summed on the device: reading it would wait for every step
+        for step in range(n_steps):
+            rows, others = (order[step * n : (step + 1) * n] for order in (labeled, unlabeled))
+            batch = (x[rows], y[rows], x[others], y[others])
+            batch = tuple(tensor.to(self.device, non_blocking=True) for tensor in batch)
+            self.notify("on_batch_begin", batch=batch, training=True)
+            result = self.train_step(batch)
+            self.module_.finish_step(self.optimizer_.param_groups[0]["lr"])
+            totals += result["losses"]
+            self.notify("on_batch_end", batch=batch, training=True, **result)
+        loss, labeled_loss, unlabeled_loss = (totals / n_steps).tolist()
+        self.history.record("labeled_loss", labeled_loss)
+        self.history.record("unlabeled_loss", unlabeled_loss)
+        return loss
+
+
+def plan_epoch(n_labeled, n_unlabeled, batch_size):
+    """Number of steps of an epoch and of rows of each kind in a step."""
+    n_rows = max(n_labeled, n_unlabeled)
+    return math.ceil(n_rows / batch_size), min(batch_size, n_rows)
+
+
+def cycled(n_rows, length, generator):
+    """Indices of rows, one random order after the other, cut to a length; none if there are no rows."""
+    if not n_rows:
+        return torch.empty(0, dtype=torch.int64)
+    orders = [torch.randperm(n_rows, generator=generator) for _ in range(math.ceil(length / n_rows))]
+    return torch.cat(orders)[:length]
+
+
+def check_mixmatch_params(estimator):
+    """Check the parameters that both estimators share.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one of them has the wrong type or lies outside its range.
+    """
+    check_torch_params(estimator)
+    check_scalar(estimator.n_augmentations, "n_augmentations", numbers.Integral, min_val=1)
+    check_scalar(estimator.temperature, "temperature", numbers.Real, min_val=0, include_boundaries="neither")
+    check_scalar(estimator.alpha, "alpha", numbers.Real, min_val=0)
+    check_scalar(estimator.lambda_u, "lambda_u", numbers.Real, min_val=0)
+    check_scalar(estimator.rampup, "rampup", numbers.Real, min_val=0, max_val=1)
+    check_scalar(estimator.ema_decay, "ema_decay", numbers.Real, min_val=0, max_val=1, include_boundaries="left")
+    check_scalar(estimator.weight_decay, "weight_decay", numbers.Real, min_val=0)
+
+
+def check_classes(found, classes):
+    """The classes to learn, those found among the labels, if there are two or more and they are those given.
+
+    Parameters
+    ----------
+    found : ndarray
+        Classes of the known labels.
+    classes : array-like or None
+        Classes that the user expects.
+
+    Raises
+    ------
+    ValueError
+        If there is no label, one of another class, none of a class that was given, or one class only.
+    """
+    if classes is not None:
+        expected, got = set(np.unique(classes).tolist()), set(found.tolist())
+        if unknown := sorted(got - expected):
+            raise ValueError(f"y holds {unknown}, which are not among the classes {sorted(expected)}.")
+        if missing := sorted(expected - got):
+            raise ValueError(
+                f"y has no label of the classes {missing}: MixMatch needs at least one of each class. Label some, or "
+                "leave them out of classes."
+            )
+    if not len(found):
+        raise ValueError("y holds no known label: MixMatch needs at least one label of each class to start from.")
+    if len(found) == 1:
+        raise ValueError(
+            f"y has labels of one class only, {found.tolist()[0]!r}: MixMatch needs at least two classes, with a label "
+            "of each."
+        )
+    return found
+
+
+def fit_mixmatch(estimator, X, codes, module_params):
+    """Train a network on standardised X, in part labelled by codes, and make it the fitted one.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Has the parameters that both estimators share.
+    X : ndarray of shape (n_samples, ...), dtype float32
+        What the network is given.
+    codes : ndarray of shape (n_samples,) or (n_samples, height, width)
+        Codes of the classes, and MISSING or VOID.
+    module_params : callable
+        Called for the arguments of :class:`MixMatch` that the estimators do not share.
+
+    Raises
+    ------
+    FloatingPointError
+        If the training diverges.
+    """
+    seed = draw_seed(estimator.random_state)
+    targets = codes.reshape(len(codes), -1)
+    labeled = np.flatnonzero((targets >= 0).any(axis=1))
+    unlabeled = np.flatnonzero((targets == MISSING).any(axis=1))
+    X, codes = as_tensor(X), as_tensor(codes, np.int64)
+    options, valid_data = {"max_epochs": estimator.max_epochs, "lr_schedule": estimator.lr_schedule}, None
+    if estimator.early_stopping:
+        strata = codes[labeled].numpy() if codes.ndim == 1 else None
+        rows, valid_rows = split_rows(len(labeled), estimator.validation_fraction, seed, strata)
+        valid_data = (X[labeled[valid_rows]], codes[labeled[valid_rows]])
+        labeled = labeled[rows]
+        options["patience"] = estimator.patience
+    n_steps = estimator.max_epochs * plan_epoch(len(labeled), len(unlabeled), estimator.batch_size)[0]
+    params = {name: getattr(estimator, name) for name in _SHARED} | module_params()
+    if hasattr(estimator, "net_"):
+        estimator.net_.module_.resume(**{name: params[name] for name in (*_SHARED, "augment")})
+    fit_net(
+        estimator,
+        MixMatch,
+        lambda: params | {"rampup_steps": math.ceil(estimator.rampup * n_steps)},
+        (X, codes, as_tensor(labeled, np.int64), as_tensor(unlabeled, np.int64)),
+        valid_data,
+        seed=seed,
+        keep=estimator.warm_start,
+        take_over=partial(_take_over, estimator, X=X[labeled[: estimator.batch_size]].numpy()),
+        net_class=MixMatchNet,
+        **options,
+    )
+
+
+def _take_over(estimator, net, *, X):
+    """Make a trained net the fitted one, if what it gives is finite."""
+    if not np.isfinite(infer(net, net.module_.logits, X)).all():
+        raise FloatingPointError(
+            f"The trained network gives values that are not finite, with lr={estimator.lr}: try a smaller lr."
+        )
+    if not estimator.warm_start:
+        net.module_.finish()
+    estimator.history_ = epochs_as_dicts(net)
+    estimator.net_ = net

@@ -1,0 +1,234 @@
+"""MixMatch: guessed labels, MixUp, and the two losses of a network that learns from few labels and many samples.
+
+Targets are p, the probabilities of the classes (n, n_classes, ...), times a weight w (n, 1, ...): 1 where there is a
+target, 0 where there is none, such as at void pixels, and in between where MixUp has mixed the two. The dots stand for
+nothing where a row has one class, for (height, width) where each pixel has one.
+"""
+
+import copy
+from contextlib import contextmanager
+from itertools import chain
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from . import checked
+
+# codes of the classes are 0, 1, ...
+MISSING, VOID = -1, -2
+
+
+class MixMatch(nn.Module):
+    """A network trained by MixMatch, and the average of its weights, which predicts.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape in which the backbone takes a row: (n_features,) or (channels, height, width).
+    n_classes : int
+        Number of classes.
+    backbone : callable
+        ``backbone(input_shape, n_classes)`` returns the module that gives the logits.
+    augment : Compose
+        Augmentation of a batch.
+    dense : bool
+        Whether the backbone gives logits for each pixel, (n, n_classes, height, width), not for each row.
+    n_augmentations, temperature, alpha, lambda_u : int, float, float, float
+        K, T, alpha and lambda_U.
+    rampup_steps : int
+        Steps over which lambda_U grows from 0.
+    weight_decay : float
+        Part of the kernels that a step takes away, in units of the learning rate.
+    ema_decay : float
+        Part of the average that a step keeps, after a warm-up.
+    """
+
+    def __init__(
+        self,
+        input_shape,
+        n_classes,
+        backbone,
+        augment,
+        dense,
+        n_augmentations,
+        temperature,
+        alpha,
+        lambda_u,
+        rampup_steps,
+        weight_decay,
+        ema_decay,
+    ):
+        super().__init__()
+        self.input_shape, self.n_classes = tuple(input_shape), n_classes
+        self.augment, self.dense = augment, dense
+        self.n_augmentations, self.temperature, self.alpha = n_augmentations, temperature, alpha
+        self.lambda_u, self.rampup_steps = lambda_u, rampup_steps
+        self.weight_decay, self.ema_decay, self.n_steps = weight_decay, ema_decay, 0
+        output_shape = (n_classes, *self.input_shape[1:]) if dense else (n_classes,)
+        self.backbone = checked(backbone(self.input_shape, n_classes), self.input_shape, output_shape)
+        self.average = copy.deepcopy(self.backbone)
+
+    def forward(self, x, y):  # rows and the codes of their classes -> (), what a validation measures
+        p, w = encode(y, self.n_classes)
+        return cross_entropy(self.logits(x), p, w)
+
+    def logits(self, x):
+        """log p(y|x) of the averaged network up to a constant: (n, ...) -> (n, n_classes, ...)."""
+        return self.average(self._as_input(x))
+
+    def probabilities(self, x):
+        """p(y|x) of the averaged network: (n, ...) -> (n, n_classes, ...)."""
+        return torch.softmax(self.logits(x), dim=1)
+
+    def losses(self, x, y, u, y_u):
+        """What to minimise, L_X and L_U, for a labelled and an unlabelled batch of equal size.
+
+        Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is MixUp training.
+        """
+        batches = [self._augmented(self._as_input(x), *encode(y, self.n_classes))]
+        if len(u):
+            batches += self.guess(self._as_input(u), y_u)
+        inputs, p, w = (torch.cat(parts) for parts in zip(*batches, strict=True))
+        inputs, p, w = mixup(inputs, p, w, self.alpha)
+        logits = interleaved(self.backbone, inputs, len(batches))
+        loss_x = cross_entropy(logits[: len(x)], p[: len(x)], w[: len(x)])
+        if not len(u):
+            return loss_x, loss_x, torch.zeros_like(loss_x)
+        loss_u = squared_difference(logits[len(x) :], p[len(x) :], w[len(x) :])
+        return loss_x + self.unlabeled_weight() * loss_u, loss_x, loss_u
+
+    def unlabeled_weight(self):
+        """Weight of L_U at this step."""
+        # published values are for 10 classes and a mean over them: with more, each difference counts for less
+        full = self.lambda_u * self.n_classes / 10
+        return full * min(1.0, self.n_steps / self.rampup_steps) if self.rampup_steps else full
+
+    @torch.no_grad()
+    def guess(self, u, y_u):
+        """The K augmented batches of unlabelled u, each with the guessed labels as targets: K times (inputs, p, w)."""
+        drawn = [self.augment.draw(u) for _ in range(self.n_augmentations)]
+        with batch_statistics(self.backbone):
+            guesses = [torch.softmax(self.backbone(one.images), dim=1) for one in drawn]
+        w = (y_u != VOID).unsqueeze(1).to(u.dtype)  # (n, 1, ...)
+        if not self.dense:
+            q = sharpen(sum(guesses) / len(guesses), self.temperature)
+            return [(one.images, q, w) for one in drawn]
+        # a pixel that an augmentation moves out of the frame is guessed from the others: sharpening sets the sum to one
+        total = sum(one.unwarp(guess) for one, guess in zip(drawn, guesses, strict=True))
+        q = sharpen(total, self.temperature)
+        w = w * (total.sum(dim=1, keepdim=True) > 1e-6)
+        return [(one.images, one.warp(q * w), one.warp(w)) for one in drawn]
+
+    @torch.no_grad()
+    def finish_step(self, lr):
+        """After a step of the optimiser: shrink the kernels and move the average towards the weights."""
+        self.n_steps += 1
+        for weights in self.backbone.parameters():
+            if weights.ndim > 1 and weights.requires_grad:  # biases and normalisations are left alone
+                weights.mul_(1 - lr * self.weight_decay)
+        decay = min(self.ema_decay, (1 + self.n_steps) / (10 + self.n_steps))  # the first steps are soon forgotten
+        averaged, current = (chain(net.parameters(), net.buffers()) for net in (self.average, self.backbone))
+        for mean, new in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(new, 1 - decay)
+            else:
+                mean.copy_(new)
+
+    def finish(self):
+        """Drop the network in training, half of a pickle: the average is what predicts."""
+        self.backbone = None
+
+    def resume(self, **params):
+        """Get ready for more training with these parameters, from the average if it alone is left."""
+        for name, value in params.items():
+            setattr(self, name, value)
+        if self.backbone is None:
+            self.backbone = copy.deepcopy(self.average)
+
+    def get_extra_state(self):  # the steps go back with the weights when a training does
+        return torch.tensor(self.n_steps)
+
+    def set_extra_state(self, state):
+        self.n_steps = int(state)
+
+    def _augmented(self, x, p, w):
+        drawn = self.augment.draw(x)
+        return (drawn.images, drawn.warp(p), drawn.warp(w)) if self.dense else (drawn.images, p, w)
+
+    def _as_input(self, x):
+        return x if self.dense else x.view(-1, *self.input_shape)
+
+
+def encode(codes, n_classes):
+    """Targets p and w of codes, both 0 where there is no class: (n, ...) -> (n, n_classes, ...), (n, 1, ...)."""
+    w = (codes >= 0).unsqueeze(1).float()
+    return F.one_hot(codes.clamp_min(0), n_classes).movedim(-1, 1) * w, w
+
+
+def sharpen(p, temperature):
+    """p^(1/T) / sum p^(1/T) along the classes: (n, n_classes, ...) -> the same shape. The lower T, the surer."""
+    return torch.softmax(p.clamp_min(torch.finfo(p.dtype).tiny).log() / temperature, dim=1)
+
+
+def mixup(x, p, w, alpha):
+    """Samples mixed each with another: lambda' x_1 + (1 - lambda') x_2, lambda' = max(lambda, 1 - lambda).
+
+    There is a target where x_1 has one: beside a few known pixels, those guessed for x_2 would drown them.
+    """
+    if alpha == 0:
+        return x, p, w
+    weight = larger_shares(len(x), alpha).to(x)
+    other = torch.randperm(len(x), device=x.device)
+    has_target = w > 0
+    x, p, w = (torch.lerp(part[other], part, weight.view(-1, *[1] * (part.ndim - 1))) for part in (x, p, w))
+    return x, p * has_target, w * has_target
+
+
+def larger_shares(n, alpha):
+    """Draws of max(lambda, 1 - lambda), lambda ~ Beta(alpha, alpha), that tend to 1 as alpha does to 0: -> (n,)."""
+    # lambda = G1 / (G1 + G2) of Gamma(alpha) draws, whose logarithms do not underflow for small alpha
+    log_gamma = torch.distributions.Gamma(torch.tensor(alpha + 1.0), 1.0).sample((2, n)).log()
+    log_gamma += torch.rand(2, n).log() / alpha
+    return torch.sigmoid((log_gamma[0] - log_gamma[1]).abs())
+
+
+def interleaved(net, x, n_batches):
+    """``net(x)``, computed in batches that each hold a part of every one of the n_batches blocks of x.
+
+    Batch normalisation then sees labelled and unlabelled samples together, and its running statistics are those of
+    the first batch.
+    """
+    if n_batches == 1:
+        return net(x)
+    order = torch.arange(len(x), device=x.device).view(n_batches, -1).T.flatten()
+    first, *others = x[order].chunk(n_batches)
+    outputs = [net(first)]
+    with batch_statistics(net):
+        outputs += [net(batch) for batch in others]
+    return torch.cat(outputs)[order.argsort()]
+
+
+@contextmanager
+def batch_statistics(net):
+    """Let batch normalisation in training mode use the batch's statistics and leave the running ones as they are."""
+    layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    for layer in layers:
+        layer.track_running_stats = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.track_running_stats = True
+
+
+def cross_entropy(logits, p, w):
+    """Mean of -sum_c p_c log f_c over the targets: L_X."""
+    return -(p * torch.log_softmax(logits, dim=1)).sum() / w.sum().clamp_min(1e-6)
+
+
+def squared_difference(logits, p, w):
+    """Mean of |p - f|^2 over targets and classes: L_U."""
+    difference = p / w.clamp_min(1e-6) - torch.softmax(logits, dim=1)
+    return (w * difference.square()).sum() / (w.sum().clamp_min(1e-6) * logits.shape[1])

@@ -17,7 +17,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_geoal import MixMatchClassifier, NetClassifier
-from sklearn_geoal._mixmatch.training import cycled, plan_epoch
+from sklearn_geoal._mixmatch.training import MAX_BATCHES, MIN_STEPS, cycled, plan_epoch
 from sklearn_geoal._nets import mixmatch
 from sklearn_geoal._nets.mixmatch import MISSING, VOID, MixMatch
 from sklearn_geoal.augment import Flip, GaussianNoise, Rotate90, Shift, resolve_augment
@@ -289,14 +289,15 @@ def test_mixed_targets_are_weighted_means():
 
 
 @pytest.mark.parametrize("n_classes", [2, 10, 40])
-def test_weight_of_the_unlabeled_grows_linearly_and_with_the_classes(n_classes):
+def test_weight_of_the_unlabeled_grows_linearly_and_with_the_classes_up_to_ten(n_classes):
     net = module(n_classes=n_classes, rampup_steps=4)
     weights = []
     for _ in range(6):
         weights.append(net.unlabeled_weight())
         net.finish_step(lr=0.0)
-    assert_allclose(weights, 75 * n_classes / 10 * np.array([0, 0.25, 0.5, 0.75, 1, 1]))
-    assert module(n_classes=n_classes).unlabeled_weight() == pytest.approx(7.5 * n_classes)
+    full = 75 * min(n_classes, 10) / 10
+    assert_allclose(weights, full * np.array([0, 0.25, 0.5, 0.75, 1, 1]))
+    assert module(n_classes=n_classes).unlabeled_weight() == pytest.approx(full)
 
 
 # interleaved batches
@@ -399,12 +400,15 @@ def test_cycled_takes_every_row_equally_often(n_rows, length):
     assert len(cycled(0, length, torch.Generator())) == 0
 
 
-@pytest.mark.parametrize("n_labeled, n_unlabeled", [(3, 20), (20, 3), (20, 0), (8, 8), (2, 1)])
+@pytest.mark.parametrize("n_labeled, n_unlabeled", [(3, 20), (2, 1), (60, 400), (400, 60), (400, 0), (160, 160)])
 @pytest.mark.parametrize("batch_size", [2, 8, 100])
-def test_epoch_is_a_pass_over_the_more_numerous(n_labeled, n_unlabeled, batch_size):
+def test_epoch_is_a_pass_over_the_more_numerous_or_goes_on(n_labeled, n_unlabeled, batch_size):
     n_steps, n = plan_epoch(n_labeled, n_unlabeled, batch_size)
     n_rows = max(n_labeled, n_unlabeled)
-    assert n_rows <= n_steps * n < n_rows + n <= n_rows + batch_size
+    assert n == min(batch_size, n_rows)
+    assert n_steps * n >= n_rows
+    assert n_steps >= MIN_STEPS
+    assert n_steps == MIN_STEPS or (n_steps - 1) * n < n_rows
 
 
 class Record(Callback):
@@ -432,7 +436,7 @@ class Interrupt(Callback):
 
 def classifier(**changes):
     """A small network, trained for a few steps."""
-    params = {"hidden_units": (16,), "batch_size": 32, "lr": 0.01, "max_epochs": 5, "random_state": 0}
+    params = {"hidden_units": (16,), "batch_size": 32, "lr": 0.01, "max_epochs": 3, "random_state": 0}
     return MixMatchClassifier(**(params | changes))
 
 
@@ -449,23 +453,162 @@ def fitted(data):
     return classifier().fit(X, y)
 
 
-def test_batches_hold_as_many_labeled_as_unlabeled_rows(data):
+@pytest.mark.parametrize("batch_size, n_steps", [(32, MIN_STEPS), (4, 108 // 4)])
+def test_batches_hold_as_many_labeled_as_unlabeled_rows(data, batch_size, n_steps):
     X, y, _ = data
     record = Record()
-    model = classifier(callbacks=[record], max_epochs=2).fit(X, y)
+    model = classifier(callbacks=[record], batch_size=batch_size, max_epochs=2).fit(X, y)
     Z = ((X - model.location_) / model.scale_).astype(np.float32)
-    assert len(record.batches) == 2 * 4
+    assert len(record.batches) == 2 * n_steps
     for rows, codes, others, no_codes in record.batches:
-        assert len(rows) == len(others) == 27 + 5
+        assert len(rows) == len(others) == batch_size
         assert_allclose(rows, Z[[np.abs(Z - row).sum(axis=1).argmin() for row in rows.numpy()]], rtol=1e-4)
         assert codes.min() >= 0
         assert (no_codes == MISSING).all()
-    epoch = np.concatenate([others for _, _, others, _ in record.batches[:4]])
-    assert len(np.unique(epoch, axis=0)) == 108
-    labeled = np.concatenate([rows for rows, _, _, _ in record.batches[:4]])
-    counts = np.unique(labeled, axis=0, return_counts=True)[1]
-    assert len(counts) == 12
-    assert counts.max() - counts.min() <= 1
+    labeled, unlabeled = (np.concatenate(kind) for kind in list(zip(*record.batches[:n_steps], strict=True))[::2])
+    for rows, n_rows in ((labeled, 12), (unlabeled, 108)):
+        counts = np.unique(rows, axis=0, return_counts=True)[1]
+        assert len(counts) == n_rows
+        assert counts.max() - counts.min() <= 1
+
+
+class Weights(Callback):
+    """Keeps the weight of the unlabelled in each step."""
+
+    def __init__(self):
+        self.weights = []
+
+    def on_batch_begin(self, net, **kwargs):
+        self.weights.append(net.module_.unlabeled_weight())
+
+
+@pytest.mark.parametrize("rampup", [0.0, 0.5, 1.0])
+def test_weight_of_the_unlabeled_grows_over_its_part_of_the_fit(data, rampup):
+    X, y, _ = data
+    seen = Weights()
+    model = classifier(rampup=rampup, max_epochs=2, callbacks=[seen], warm_start=True).fit(X, y)
+    n_steps = 2 * MIN_STEPS
+    expected = np.minimum(1, np.arange(n_steps) / (rampup * n_steps)) if rampup else np.ones(n_steps)
+    assert_allclose(seen.weights, 22.5 * expected)
+    model.fit(X, y)  # the ramp is over
+    assert_allclose(seen.weights[n_steps:], np.full(n_steps, 22.5))
+
+
+# running statistics of the network that predicts
+
+
+class NormalizedInput(nn.Sequential):
+    """Batch normalisation of the input, after dropout."""
+
+    def __init__(self, input_shape, n_outputs):
+        super().__init__(nn.Dropout(0.5), nn.BatchNorm1d(input_shape[0]), Linear(input_shape, n_outputs))
+
+
+@pytest.mark.parametrize("labels", ["some", "all", "set aside"])
+@pytest.mark.parametrize("batch_size", [200, 10])
+def test_running_statistics_are_those_of_the_training_rows_as_they_are(data, labels, batch_size):
+    X, y, truth = data
+    record = Record()
+    params = {"augment": GaussianNoise(3.0), "alpha": 0.75, "batch_size": batch_size, "callbacks": [record]}
+    params |= {"early_stopping": labels == "set aside", "validation_fraction": 0.5}
+    model = classifier(backbone=NormalizedInput, **params).fit(X, truth if labels == "all" else y)
+    rows = np.unique(np.concatenate([part for x, _, u, _ in record.batches for part in (x, u)]), axis=0)
+    assert len(rows) == (114 if labels == "set aside" else 120)
+    norm = model.net_.module_.average[1]
+    if batch_size == 200:
+        assert_allclose(norm.running_mean, rows.mean(axis=0), atol=1e-6)
+        assert_allclose(norm.running_var, rows.var(axis=0, ddof=1), rtol=1e-5)
+    else:  # a mean over batches whose sizes may differ by one, and the variances within them
+        assert_allclose(norm.running_mean, rows.mean(axis=0), atol=0.02)
+        assert_allclose(norm.running_var, rows.var(axis=0, ddof=1), rtol=0.2)
+
+
+def refresh(model, n_rows, n):
+    """Let the net of a model refresh its statistics for rows of 1, 2, 3, ...: the batches that this takes."""
+    given = []
+    average = model.net_.module_.average
+    hook = average.register_forward_pre_hook(lambda net, args: given.append(args[0][:, 0].tolist()))
+    x = torch.arange(1.0, n_rows + 1)[:, None].repeat(1, 4)
+    model.net_._set_training(True)
+    model.net_._refresh_statistics(x, torch.arange(n_rows), n, torch.Generator().manual_seed(0))
+    hook.remove()
+    return given
+
+
+@pytest.mark.parametrize("n_rows, n", [(2, 2), (5, 2), (9, 4), (64, 2), (65, 2), (500, 3), (500, 100)])
+def test_running_statistics_take_a_bounded_number_of_batches_none_of_a_single_row(data, n_rows, n):
+    X, y, _ = data
+    model = classifier(backbone=NormalizedInput, max_epochs=1).fit(X, y)
+    batches = refresh(model, n_rows, n)
+    assert len(batches) == min(MAX_BATCHES, n_rows // n)
+    assert min(map(len, batches)) >= n
+    rows = [row for batch in batches for row in batch]
+    assert len(set(rows)) == len(rows) == min(n_rows, MAX_BATCHES * n)
+    means = np.mean([np.mean(batch) for batch in batches])
+    assert_allclose(model.net_.module_.average[1].running_mean, np.full(4, means), rtol=1e-5)
+
+
+def test_without_running_statistics_there_is_nothing_to_refresh(data):
+    class BatchStatistics(nn.Sequential):
+        def __init__(self, input_shape, n_outputs):
+            norm = nn.BatchNorm1d(input_shape[0], track_running_stats=False)
+            super().__init__(norm, Linear(input_shape, n_outputs))
+
+    X, y, _ = data
+    for backbone in (Linear, BatchStatistics):
+        model = classifier(backbone=backbone, max_epochs=1).fit(X, y)
+        assert refresh(model, 20, 4) == []
+        assert np.isfinite(model.predict_proba(X)).all()
+
+
+class Fixed(nn.BatchNorm1d):
+    """Normalisation by statistics that stay, as of a network trained before."""
+
+    def train(self, mode=True):
+        return super().train(False)
+
+
+class Normalizations(nn.Sequential):
+    """Batch normalisations with all sorts of running statistics."""
+
+    def __init__(self, input_shape, n_outputs):
+        (n,) = input_shape
+        norms = [nn.BatchNorm1d(n, momentum=None), nn.BatchNorm1d(n, momentum=0.3), Fixed(n)]
+        super().__init__(*norms, nn.BatchNorm1d(n, track_running_stats=False), Linear(input_shape, n_outputs))
+        nn.init.constant_(self[2].running_mean, 0.7)
+
+
+def test_refreshed_statistics_leave_the_normalisations_as_they_were_made(data):
+    X, y, _ = data
+    model = classifier(backbone=Normalizations, batch_size=200, max_epochs=2).fit(X, y)
+    net = model.net_.module_.average
+    Z = ((X - model.location_) / model.scale_).astype(np.float32)
+    assert_allclose(net[0].running_mean, Z.mean(axis=0), atol=1e-6)
+    assert [net[i].momentum for i in range(4)] == [None, 0.3, 0.1, 0.1]
+    assert_allclose(net[2].running_mean, np.full(4, 0.7))
+    assert_allclose(net[2].running_var, np.ones(4))
+    assert net[3].running_mean is None
+
+
+def test_an_interrupt_among_the_refreshed_statistics_leaves_those_of_the_epoch_before(data):
+    class Interrupted(NormalizedInput):
+        n_left = 2
+
+        def forward(self, x):
+            if not self.training and len(x) == 120:
+                Interrupted.n_left -= 1
+                if not Interrupted.n_left:
+                    raise KeyboardInterrupt
+            return super().forward(x)
+
+    X, y, _ = data
+    params = {"batch_size": 120, "warm_start": True, "rampup": 0.0}
+    model = classifier(backbone=Interrupted, **params)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    expected = classifier(backbone=NormalizedInput, **params, max_epochs=1).fit(X, y)
+    assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    assert model.net_.module_.average[1].momentum == 0.1
 
 
 # what the classifier learns
@@ -474,7 +617,7 @@ def test_batches_hold_as_many_labeled_as_unlabeled_rows(data):
 def test_unlabeled_samples_help():
     X, truth = load_digits(return_X_y=True)
     labeled = np.arange(len(X)) < 100
-    mixmatch = MixMatchClassifier(max_epochs=10, rampup=0.5, random_state=0).fit(X, np.where(labeled, truth, -1))
+    mixmatch = MixMatchClassifier(random_state=0).fit(X, np.where(labeled, truth, -1))
     alone = NetClassifier(random_state=0).fit(X[labeled], truth[labeled])
     assert mixmatch.score(X[~labeled], truth[~labeled]) > alone.score(X[~labeled], truth[~labeled]) + 0.05
 
@@ -485,13 +628,13 @@ def test_two_labels_of_each_class_and_clear_clusters(backbone):
     first = [row for c in range(4) for row in np.flatnonzero(truth == c)[:2]]
     y = np.full(300, np.nan)
     y[first] = truth[first]
-    model = MixMatchClassifier(backbone, max_epochs=40, lr=0.01, rampup=0.5, random_state=0).fit(X, y)
+    model = MixMatchClassifier(backbone, max_epochs=10, lr=0.01, rampup=0.5, random_state=0).fit(X, y)
     assert model.score(X, truth) > 0.98
 
 
 def test_fully_labeled_is_mixup_training(data):
     X, _, truth = data
-    model = classifier(max_epochs=60).fit(X, truth)
+    model = classifier(max_epochs=12).fit(X, truth)
     assert model.score(X, truth) > 0.8
     assert_array_equal(model.transduction_, truth)
     assert all(epoch["unlabeled_loss"] == 0 for epoch in model.history_)
@@ -513,15 +656,17 @@ def test_transduction_keeps_known_labels_and_predicts_the_others(data):
     X, _, truth = data
     y = np.where(np.arange(120) < 12, 2 - truth, -1)
     y[0] = (y[0] + 1) % 3  # a label that the network will not agree with
-    model = classifier(max_epochs=30).fit(X, y)
+    model = classifier().fit(X, y)
     assert_array_equal(model.transduction_[:12], y[:12])
     assert_array_equal(model.transduction_[12:], model.predict(X)[12:])
 
 
-def test_history_has_the_losses_of_each_epoch(fitted):
-    assert [set(epoch) for epoch in fitted.history_] == [{"epoch", "train_loss", "labeled_loss", "unlabeled_loss"}] * 5
-    last = fitted.history_[-1]
-    assert last["train_loss"] == pytest.approx(last["labeled_loss"] + 22.5 * last["unlabeled_loss"], rel=1e-4)
+def test_history_has_the_losses_of_each_epoch(data, fitted):
+    X, y, _ = data
+    assert [set(epoch) for epoch in fitted.history_] == [{"epoch", "train_loss", "labeled_loss", "unlabeled_loss"}] * 3
+    for epoch in classifier(rampup=0.0, max_epochs=2).fit(X, y).history_:
+        assert epoch["unlabeled_loss"] > 0
+        assert epoch["train_loss"] == pytest.approx(epoch["labeled_loss"] + 22.5 * epoch["unlabeled_loss"], rel=1e-4)
 
 
 # the same data in another form
@@ -576,7 +721,7 @@ def images():
 def test_images_as_images_and_as_rows_are_the_same(images, backbone):
     X, y = images
     rows = X.reshape(len(X), -1)
-    params = {"backbone": backbone, "hidden_units": (4, 8), "max_epochs": 2}
+    params = {"backbone": backbone, "hidden_units": (4, 8), "max_epochs": 1}
     model = classifier(**params).fit(X, y)
     flat = classifier(**params, image_shape=(2, 5, 7)).fit(rows, y)
     assert model.image_shape_ == flat.image_shape_ == (2, 5, 7)
@@ -598,10 +743,11 @@ def test_few_rows(n_labeled, n_unlabeled, backbone):
 
 
 def test_constant_and_duplicated_rows(data):
-    model = classifier().fit(np.ones((40, 3)), [0, 1] * 5 + [-1] * 30)
+    # without guesses, which would take a side
+    model = classifier(lambda_u=0.0).fit(np.ones((40, 3)), [0, 1] * 5 + [-1] * 30)
     assert_allclose(model.predict_proba(np.ones((2, 3))), 0.5, atol=0.1)
     X, y, truth = data
-    doubled = classifier(max_epochs=20).fit(np.vstack([X, X]), np.concatenate([y, y]))
+    doubled = classifier(max_epochs=7).fit(np.vstack([X, X]), np.concatenate([y, y]))
     assert doubled.score(X, truth) > 0.5
 
 
@@ -650,7 +796,7 @@ def test_pickle_holds_the_average_alone(data):
 def test_grid_search_on_a_partly_labeled_y(data):
     X, _, truth = data
     y = np.where(np.arange(120) < 30, truth, -1)
-    search = GridSearchCV(classifier(), {"alpha": [0.0, 0.75], "max_epochs": [20]}, cv=LabeledStratifiedKFold(3))
+    search = GridSearchCV(classifier(), {"alpha": [0.0, 0.75], "max_epochs": [3]}, cv=LabeledStratifiedKFold(3))
     search.fit(X, y)
     assert search.best_score_ > 0.5
     assert len(search.best_estimator_.transduction_) == 120
@@ -665,10 +811,10 @@ def test_warm_start_goes_on_with_network_average_and_steps(data):
     net, first = model.net_, model.history_
     model.fit(X, y)
     assert model.net_ is net
-    assert model.history_[:5] == first
-    assert len(model.history_) == 10
-    assert net.module_.n_steps == 2 * 5 * 4
-    assert model.history_[5]["labeled_loss"] < first[0]["labeled_loss"]
+    assert model.history_[:3] == first
+    assert len(model.history_) == 6
+    assert net.module_.n_steps == 2 * 3 * MIN_STEPS
+    assert model.history_[3]["labeled_loss"] < first[0]["labeled_loss"]
     model.set_params(lambda_u=0.0, augment=None).fit(X, y)
     last = model.history_[-1]
     assert last["train_loss"] == pytest.approx(last["labeled_loss"])
@@ -677,7 +823,7 @@ def test_warm_start_goes_on_with_network_average_and_steps(data):
 
 def test_warm_start_after_a_fit_without_it_goes_on_from_the_average(data):
     X, y, _ = data
-    model = classifier(max_epochs=40).fit(X, y)
+    model = classifier(max_epochs=8).fit(X, y)
     before = model.history_
     model.set_params(warm_start=True, max_epochs=1).fit(X, y)
     assert model.history_[:-1] == before
@@ -687,7 +833,7 @@ def test_warm_start_after_a_fit_without_it_goes_on_from_the_average(data):
 def test_warm_start_on_fewer_classes_keeps_the_columns(data):
     X, y, truth = data
     names = np.array(["a", "b", "c", ""])
-    model = classifier(warm_start=True, missing_label="", max_epochs=20).fit(X, names[y])
+    model = classifier(warm_start=True, missing_label="", max_epochs=4).fit(X, names[y])
     model.fit(X[truth > 0], names[y[truth > 0]])
     assert_array_equal(model.classes_, ["a", "b", "c"])
     assert model.score(X[truth > 0], names[truth[truth > 0]]) > 0.6
@@ -727,18 +873,18 @@ def test_interrupted_warm_start_stands_at_the_last_completed_epoch(data):
         model.fit(X, y)
     expected = classifier(**params, max_epochs=2).fit(X, y)
     assert model.history_ == expected.history_
-    assert model.net_.module_.n_steps == expected.net_.module_.n_steps == 2 * 4
+    assert model.net_.module_.n_steps == expected.net_.module_.n_steps == 2 * MIN_STEPS
     assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
-    assert len(model.fit(X, y).history_) == 7
+    assert len(model.fit(X, y).history_) == 5
     assert len(model.transduction_) == 120
-    interrupt.epoch = 9
+    interrupt.epoch = 7
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
-    assert len(model.history_) == 8
+    assert len(model.history_) == 6
     assert not hasattr(model, "transduction_")  # that of an earlier network
 
 
-@pytest.mark.parametrize("max_epochs", [1, 5])
+@pytest.mark.parametrize("max_epochs", [1, 3])
 def test_diverged_training_is_an_error_and_leaves_the_estimator_unfitted(data, max_epochs):
     X, y, _ = data
     model = classifier().fit(X, y).set_params(lr=1e30, max_epochs=max_epochs)
@@ -757,7 +903,7 @@ def test_early_stopping_keeps_the_best_epoch_of_the_average(data):
     losses = [epoch["valid_loss"] for epoch in model.history_]
     best = np.argmin(losses)
     assert len(losses) == best + 1 + 3 < 300
-    assert model.net_.module_.n_steps == 3 * (best + 1)  # 80 unlabelled rows in batches of 32
+    assert model.net_.module_.n_steps == MIN_STEPS * (best + 1)
     trained_on = np.unique(np.concatenate([rows for rows, *_ in record.batches]), axis=0)
     Z = ((X[:40] - model.location_) / model.scale_).astype(np.float32)
     is_valid = np.array([np.abs(trained_on - row).sum(axis=1).min() > 1e-4 for row in Z])
@@ -849,6 +995,6 @@ def test_one_sample_is_an_error():
 @pytest.mark.gpu
 def test_cuda_learns_the_same_and_its_pickle_holds(data):
     X, y, truth = data
-    model = classifier(device="cuda", max_epochs=30).fit(X, y)
-    assert model.score(X, truth) > classifier(max_epochs=30).fit(X, y).score(X, truth) - 0.1
+    model = classifier(device="cuda", max_epochs=6).fit(X, y)
+    assert model.score(X, truth) > classifier(max_epochs=6).fit(X, y).score(X, truth) - 0.1
     assert_allclose(pickle.loads(pickle.dumps(model)).predict_proba(X), model.predict_proba(X), atol=1e-4)

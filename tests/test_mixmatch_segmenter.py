@@ -14,8 +14,9 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_geoal import MixMatchSegmenter
+from sklearn_geoal._mixmatch.training import MIN_STEPS
 from sklearn_geoal._nets.mixmatch import mixup
-from sklearn_geoal.augment import Flip
+from sklearn_geoal.augment import Flip, GaussianNoise
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
 
 VOID = 255
@@ -36,13 +37,14 @@ def scenes(n, height=24, width=32, seed=0):
 
 def segmenter(**changes):
     """A small network, trained for a few steps."""
-    params = {"hidden_units": (4, 8), "max_epochs": 3, "batch_size": 4, "random_state": 0}
-    return MixMatchSegmenter(**{**params, **changes})
+    params = {"hidden_units": (4, 8), "max_epochs": 1, "batch_size": 4, "random_state": 0}
+    params |= {"alpha": 0.75, "lambda_u": 75.0, "rampup": 1.0}
+    return MixMatchSegmenter(**(params | changes))
 
 
 def learner(**changes):
     """A network that learns the scenes within a few seconds."""
-    return segmenter(**{"hidden_units": (8,), "max_epochs": 30, "lr": 1e-2, **changes})
+    return segmenter(**{"hidden_units": (8,), "max_epochs": 3, "lr": 1e-2, **changes})
 
 
 def partly_labeled(y, n_labeled):
@@ -96,7 +98,7 @@ def fitted(data):
 @pytest.mark.parametrize("augment", ["auto", "aerial"])
 def test_three_masks_of_twelve_scenes(augment):
     X, y = scenes(12, seed=1)
-    model = learner(max_epochs=15, augment=augment).fit(X, partly_labeled(y, 3))
+    model = learner(augment=augment).fit(X, partly_labeled(y, 3))
     X_new, y_new = scenes(6, seed=2)
     assert model.score(X[3:], y[3:]) > 0.95
     assert model.score(X_new, y_new) > 0.95
@@ -118,7 +120,7 @@ def test_rows_of_bands_are_learned_like_a_table():
     X, y = scenes(2, seed=4)
     rows, labels = np.moveaxis(X, 1, -1).reshape(-1, 2), y.ravel()
     some = np.random.default_rng(0).permutation(len(rows))[:400]
-    model = learner(batch_size=64, lambda_u=10.0)
+    model = learner(batch_size=64, lambda_u=10.0, max_epochs=9)
     model.fit(rows[some], np.where(np.arange(400) < 60, labels[some], -1))
     assert model.predict(rows).shape == labels.shape
     assert model.predict_proba(rows).shape == (len(rows), 3)
@@ -130,9 +132,9 @@ def test_rows_of_bands_are_learned_like_a_table():
 def test_with_all_masks_and_no_mixing_it_is_supervised_training(data):
     X, y = data
     Pixelwise.n_calls = 0
-    params = {"backbone": Pixelwise, "alpha": 0, "max_epochs": 4}
+    params = {"backbone": Pixelwise, "alpha": 0, "max_epochs": 2}
     model = segmenter(**params).fit(X, y)
-    assert Pixelwise.n_calls == 4 * 2  # once a step
+    assert Pixelwise.n_calls == 2 * MIN_STEPS  # once a step
     assert all(epoch["unlabeled_loss"] == 0 for epoch in model.history_)
     assert all(epoch["labeled_loss"] == epoch["train_loss"] for epoch in model.history_)
     # what concerns guesses and mixtures has no say
@@ -142,17 +144,40 @@ def test_with_all_masks_and_no_mixing_it_is_supervised_training(data):
 
 def test_supervised_training_agrees_with_a_plain_loop(data):
     X, y = data
-    model = segmenter(backbone=Pixelwise, alpha=0, augment=None, batch_size=8, max_epochs=20, lr=0.1, weight_decay=0.0)
+    model = segmenter(backbone=Pixelwise, alpha=0, augment=None, batch_size=8, lr=0.1, weight_decay=0.0)
     model.set_params(ema_decay=1e-9, optimizer="sgd").fit(X, y)
     Z = torch.as_tensor((X - X.mean((0, 2, 3), keepdims=True)) / X.std((0, 2, 3), keepdims=True), dtype=torch.float32)
-    start = segmenter(backbone=Pixelwise, alpha=0, augment=None, batch_size=8, max_epochs=1, lr=1e-30).fit(X, y)
+    start = segmenter(backbone=Pixelwise, alpha=0, augment=None, batch_size=8, lr=1e-30).fit(X, y)
     net = copy.deepcopy(start.net_.module_.average).requires_grad_(True)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    for _ in range(20):
+    for _ in range(MIN_STEPS):
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(Z), torch.as_tensor(y).long()).backward()
         optimizer.step()
     assert_allclose(model.predict_proba(X), torch.softmax(net(Z), 1).detach(), atol=1e-5)
+
+
+# running statistics of the network that predicts
+
+
+class Normalized(nn.Sequential):
+    """Batch normalisation of the bands."""
+
+    def __init__(self, input_shape, n_outputs):
+        super().__init__(nn.BatchNorm2d(input_shape[0]), Pixelwise(input_shape, n_outputs))
+
+
+@pytest.mark.parametrize("n_images", [1, 5])
+def test_running_statistics_are_those_of_the_training_images_as_they_are(n_images):
+    X, y = scenes(n_images, seed=7)
+    X *= np.arange(1, n_images + 1)[:, None, None, None]  # no image is like another
+    y[0, :5] = -1  # has a mask and pixels to guess
+    y[3:] = -1
+    model = segmenter(backbone=Normalized, augment=[GaussianNoise(3.0), Flip()]).fit(X, y)
+    norm = model.net_.module_.average[0]
+    n_pixels = n_images * 24 * 32
+    assert_allclose(norm.running_mean, [0, 0], atol=1e-5)  # the bands are standardised
+    assert_allclose(norm.running_var, np.full(2, n_pixels / (n_pixels - 1)), rtol=1e-4)
 
 
 # void pixels
@@ -219,7 +244,7 @@ def test_probabilities(fitted, data):
         assert_allclose(P.sum(axis=1), 1, rtol=8 * np.finfo(expected).eps)
         assert_array_equal(fitted.predict(images), fitted.classes_[P.argmax(axis=1)])
     assert fitted.predict(X).dtype == fitted.classes_.dtype
-    assert segmenter(max_epochs=1).fit(X, y.astype(np.uint8)).predict(X).dtype == np.uint8
+    assert segmenter().fit(X, y.astype(np.uint8)).predict(X).dtype == np.uint8
 
 
 def test_form_of_the_masks_does_not_matter(data, fitted):
@@ -287,7 +312,7 @@ def test_a_memory_map_serves_and_input_is_left_alone(data, fitted, tmp_path):
 def test_any_size_to_fit(shape):
     X, y = scenes(4, *shape, seed=5)
     y[0].flat[:2] = 0, 1
-    model = segmenter(hidden_units="auto", max_epochs=2).fit(X, partly_labeled(y, 2))
+    model = segmenter(hidden_units="auto").fit(X, partly_labeled(y, 2))
     assert model.predict(X).shape == y.shape
 
 
@@ -362,13 +387,13 @@ def test_pickle(data, fitted):
 
 def test_warm_start_goes_on(data):
     X, y = data
-    model = segmenter(warm_start=True).fit(X, partly_labeled(y, 4))
+    model = segmenter(warm_start=True, max_epochs=2).fit(X, partly_labeled(y, 4))
     location, first = model.location_, model.predict_proba(X)
     small, small_y = scenes(4, 15, 19, seed=6)
     model.fit(small, np.where(small_y == 1, -1, small_y))  # two of the three classes, smaller images
     assert_array_equal(model.classes_, [0, 1, 2])
     assert model.location_ is location
-    assert [epoch["epoch"] for epoch in model.history_] == [*range(1, 7)]
+    assert [epoch["epoch"] for epoch in model.history_] == [1, 2, 3, 4]
     assert np.abs(model.predict_proba(X) - first).max() > 1e-4
     with pytest.raises(ValueError, match=r"new classes \[3\]"):
         model.fit(X, y + 1)
@@ -379,8 +404,8 @@ def test_warm_start_goes_on(data):
 def test_interrupted_fit(data):
     X, y = data
     with pytest.raises(KeyboardInterrupt):
-        segmenter(callbacks=[Interrupt(2)]).fit(X, y)
-    model = segmenter(callbacks=[Interrupt(3)], warm_start=True)
+        segmenter(callbacks=[Interrupt(2)], max_epochs=2).fit(X, y)
+    model = segmenter(callbacks=[Interrupt(3)], warm_start=True, max_epochs=3)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, y)
     assert len(model.history_) == 2
@@ -399,9 +424,9 @@ def test_failed_fit_leaves_no_net_of_other_data(data):
 def test_grid_search_over_partly_labelled_scenes(data, form):
     X, y = data
     y = partly_labeled(y, 5) if form == "array" else [*y[:5], *[None] * 3]
-    search = GridSearchCV(
-        segmenter(max_epochs=6), {"alpha": [0.0, 0.75]}, cv=LabeledStratifiedKFold(2), error_score="raise"
-    ).fit(X, y)
+    search = GridSearchCV(segmenter(), {"alpha": [0.0, 0.75]}, cv=LabeledStratifiedKFold(2), error_score="raise").fit(
+        X, y
+    )
     assert search.cv_results_["mean_test_score"].min() > 0.3
     assert search.predict(X).shape == (8, 24, 32)
 
@@ -434,7 +459,7 @@ def test_masks_that_cannot_be_learned_from(data, change, message):
 
 def test_given_classes(data):
     X, y = data
-    assert_array_equal(segmenter(classes=[2, 1, 0], max_epochs=1).fit(X, y).classes_, [0, 1, 2])
+    assert_array_equal(segmenter(classes=[2, 1, 0]).fit(X, y).classes_, [0, 1, 2])
     with pytest.raises(ValueError, match=r"y holds \[2\], which are not among the classes \[0, 1\]"):
         segmenter(classes=[0, 1]).fit(X, y)
     with pytest.raises(ValueError, match=r"no label of the classes \[3\]"):

@@ -62,10 +62,11 @@ default="auto"
     alpha : float, default=0.75
         Shares of mixed samples are drawn from Beta(alpha, alpha). With 0 nothing is mixed.
     lambda_u : float, default=75
-        Weight lambda_U of the loss of unlabelled samples, as published for ten classes. It is multiplied by the number
-        of classes / 10, for the loss is a mean over them.
-    rampup : float in [0, 1], default=1/64
-        Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
+        Weight lambda_U of the loss of unlabelled samples, as published for ten classes. With fewer it is multiplied by
+        their number / 10, for the loss is a mean over them.
+    rampup : float in [0, 1], default=1.0
+        Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0. The paper's 16 000 steps are more than
+        all of a training of this length; guesses that count before the network knows the classes make it give up some.
     ema_decay : float in [0, 1), default=0.999
         Part of the average of the weights that a step keeps; less in the first steps.
     classes : array-like of shape (n_classes,), default=None
@@ -73,9 +74,9 @@ default="auto"
     missing_label : "auto", None, scalar or str, default="auto"
         Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
         -1 in an integer-valued y.
-    max_epochs : int, default=100
-        Number of passes over the unlabelled or the labelled samples, whichever are more. The paper takes a million
-        steps; a few thousand serve smaller problems.
+    max_epochs : int, default=20
+        Number of passes over the unlabelled or the labelled samples, whichever are more; where they are few, an epoch
+        goes on for 20 steps. The paper takes a million steps; a few thousand serve smaller problems.
     batch_size : int, default=64
         Number of labelled and of unlabelled samples in a step, at least 2.
     lr : float, default=2e-3
@@ -164,7 +165,7 @@ default="auto"
     >>> from sklearn_geoal import MixMatchClassifier
     >>> X, truth = load_digits(return_X_y=True)
     >>> y = np.where(np.arange(len(X)) < 100, truth, -1)  # a hundred labels
-    >>> mixmatch = MixMatchClassifier(max_epochs=10, rampup=0.5, random_state=0).fit(X, y)
+    >>> mixmatch = MixMatchClassifier(random_state=0).fit(X, y)
     >>> mixmatch.score(X[100:], truth[100:]) > 0.9
     True
     """
@@ -180,11 +181,11 @@ default="auto"
         temperature=0.5,
         alpha=0.75,
         lambda_u=75.0,
-        rampup=1 / 64,
+        rampup=1.0,
         ema_decay=0.999,
         classes=None,
         missing_label="auto",
-        max_epochs=100,
+        max_epochs=20,
         batch_size=64,
         lr=2e-3,
         lr_schedule="constant",

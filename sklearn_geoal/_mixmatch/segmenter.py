@@ -73,7 +73,7 @@ default="auto"
         Weight lambda_U of the loss on guessed masks, as published for ten classes. It is multiplied by the number of
         classes / 10, for the loss is a mean over them. Where some classes are rare, too high a weight makes the network
         give them up before it knows them.
-    rampup : float in [0, 1], default=1/64
+    rampup : float in [0, 1], default=1.0
         Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
     ema_decay : float in [0, 1), default=0.999
         Part of the average of the weights that a step keeps; less in the first steps.
@@ -89,7 +89,8 @@ default="auto"
         Images that are higher or wider are predicted in overlapping tiles of this side, which bounds the memory
         needed: about 0.6 KiB a pixel of a tile with the default U-Net.
     max_epochs : int, default=20
-        Number of passes over the images with or without a mask, whichever are more.
+        Number of passes over the images with or without a mask, whichever are more; where they are few, an epoch goes
+        on for 20 steps.
     batch_size : int, default=8
         Number of images of each of the two kinds in a step of the optimiser, at least 2. Single pixels take a
         larger one, such as 256.
@@ -203,7 +204,7 @@ default="auto"
         temperature=0.5,
         alpha=0.75,
         lambda_u=75.0,
-        rampup=1 / 64,
+        rampup=1.0,
         ema_decay=0.999,
         classes=None,
         missing_label="auto",

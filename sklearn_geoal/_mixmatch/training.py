@@ -7,9 +7,16 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.utils import check_scalar
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._nets.mixmatch import MISSING, MixMatch
 from .._torch import TensorNet, as_tensor, check_torch_params, draw_seed, epochs_as_dicts, fit_net, infer, split_rows
+
+# steps of an epoch, however few rows there are, so that the same number of epochs suits tables and large image sets
+MIN_STEPS = 20
+
+# batches that tell the running statistics: those of a few thousand rows are as good as those of all
+MAX_BATCHES = 32
 
 # parameters of an estimator that MixMatch has under the same names
 _SHARED = ("n_augmentations", "temperature", "alpha", "lambda_u", "weight_decay", "ema_decay")
@@ -28,7 +35,10 @@ class MixMatchNet(TensorNet):
         return {"loss": losses[0].detach(), "losses": losses.detach(), "y_pred": None}
 
     def run_epoch(self, data, generator=None):
-        """Mean loss of a step: an epoch is one pass over the unlabelled or the labelled rows, whichever are more."""
+        """Mean loss of a step.
+
+        An epoch is a pass over the unlabelled or the labelled rows, whichever are more, or several passes over few.
+        """
         if generator is None:
             return super().run_epoch(data)
         self._set_training(True)
@@ -45,16 +55,38 @@ class MixMatchNet(TensorNet):
             self.module_.finish_step(self.optimizer_.param_groups[0]["lr"])
             totals += result["losses"]
             self.notify("on_batch_end", batch=batch, training=True, **result)
+        self._refresh_statistics(x, torch.cat(kinds), n, generator)
         loss, labeled_loss, unlabeled_loss = (totals / n_steps).tolist()
         self.history.record("labeled_loss", labeled_loss)
         self.history.record("unlabeled_loss", unlabeled_loss)
         return loss
 
+    @torch.no_grad()
+    def _refresh_statistics(self, x, rows, n, generator):
+        """Give the averaged network the running statistics of rows as it predicts them: not augmented, not mixed."""
+        net = self.module_.average
+        layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+        momenta = {layer: layer.momentum for layer in layers if layer.training}  # a backbone may hold some fixed
+        if not momenta:
+            return
+        order = rows.unique()
+        order = order[torch.randperm(len(order), generator=generator)[: MAX_BATCHES * n].to(order.device)]
+        net.eval()  # without dropout, which would add to the variances
+        for layer in momenta:
+            layer.reset_running_stats()
+            layer.train().momentum = None  # the mean over all batches
+        try:
+            for part in order.tensor_split(len(order) // n):  # of about the same size, none of them a single row
+                net(self.module_.as_input(x[part].to(self.device)))
+        finally:
+            for layer, momentum in momenta.items():
+                layer.momentum = momentum
+
 
 def plan_epoch(n_labeled, n_unlabeled, batch_size):
     """Number of steps of an epoch and of rows of each kind in a step."""
     n_rows = max(n_labeled, n_unlabeled)
-    return math.ceil(n_rows / batch_size), min(batch_size, n_rows)
+    return max(math.ceil(n_rows / batch_size), MIN_STEPS), min(batch_size, n_rows)
 
 
 def cycled(n_rows, length, generator):

@@ -76,7 +76,7 @@ class MixMatch(nn.Module):
 
     def logits(self, x):
         """log p(y|x) of the averaged network up to a constant: (n, ...) -> (n, n_classes, ...)."""
-        return self.average(self._as_input(x))
+        return self.average(self.as_input(x))
 
     def probabilities(self, x):
         """p(y|x) of the averaged network: (n, ...) -> (n, n_classes, ...)."""
@@ -87,9 +87,9 @@ class MixMatch(nn.Module):
 
         Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is MixUp training.
         """
-        batches = [self._augmented(self._as_input(x), *encode(y, self.n_classes))]
+        batches = [self._augmented(self.as_input(x), *encode(y, self.n_classes))]
         if len(u):
-            batches += self.guess(self._as_input(u), y_u)
+            batches += self.guess(self.as_input(u), y_u)
         inputs, p, w = (torch.cat(parts) for parts in zip(*batches, strict=True))
         inputs, p, w = mixup(inputs, p, w, self.alpha)
         logits = interleaved(self.backbone, inputs, len(batches))
@@ -101,8 +101,8 @@ class MixMatch(nn.Module):
 
     def unlabeled_weight(self):
         """Weight of L_U at this step."""
-        # published values are for 10 classes and a mean over them: with more, each difference counts for less
-        full = self.lambda_u * self.n_classes / 10
+        # published values are for a mean over 10 classes: over fewer of them the same differences weigh more
+        full = self.lambda_u * min(1.0, self.n_classes / 10)
         return full * min(1.0, self.n_steps / self.rampup_steps) if self.rampup_steps else full
 
     @torch.no_grad()
@@ -157,7 +157,7 @@ class MixMatch(nn.Module):
         drawn = self.augment.draw(x)
         return (drawn.images, drawn.warp(p), drawn.warp(w)) if self.dense else (drawn.images, p, w)
 
-    def _as_input(self, x):
+    def as_input(self, x):
         return x if self.dense else x.view(-1, *self.input_shape)
 
 

@@ -63,6 +63,8 @@ class Compose:
                 )
             flat += augmentation.augmentations if isinstance(augmentation, Compose) else [augmentation]
         object.__setattr__(self, "augmentations", tuple(flat))
+        # found out once: reading a signature takes longer than augmenting a small batch
+        object.__setattr__(self, "_takes_generator", tuple(map(_takes_generator, flat)))
 
     def __call__(self, x, generator=None):
         return self.draw(x, generator).images
@@ -84,11 +86,11 @@ class Compose:
         """
         check_batch(self, x)
         warps = []
-        for augmentation in self.augmentations:
+        for augmentation, takes_generator in zip(self.augmentations, self._takes_generator, strict=True):
             if hasattr(augmentation, "draw"):
                 warps.append(augmentation.draw(x, generator))
                 augmented = warps[-1](x, padding=FILL)
-            elif _takes_generator(augmentation):
+            elif takes_generator:
                 augmented = augmentation(x, generator=generator)
             else:
                 augmented = augmentation(x)

@@ -10,6 +10,9 @@ from sklearn.utils import assert_all_finite, check_array, check_random_state, co
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+# codes of samples and pixels that have no class: to be learned about, or to be left out
+MISSING, VOID = -1, -2
+
 
 def check_choice(name, value, choices):
     """Return ``value`` if it is one of ``choices``, else say what was got and expected.
@@ -144,7 +147,7 @@ def labeled_mask(y, missing_label="auto"):
 
 
 def encode_labels(y, missing_label="auto"):
-    """Code labels as integers, -1 where the label is missing.
+    """Code labels as integers, ``MISSING`` where there is none.
 
     Parameters
     ----------
@@ -158,11 +161,11 @@ def encode_labels(y, missing_label="auto"):
     classes : ndarray of shape (n_classes,)
         The known labels, sorted, of the type of ``y``. Empty if nothing is labelled.
     codes : ndarray of shape (n_samples,), dtype int64
-        Index into ``classes``, -1 where the label is missing.
+        Index into ``classes``, ``MISSING`` where the label is missing.
     """
     y, labeled = labeled_mask(y, missing_label)
     classes, known = np.unique(_plain(y[labeled]), return_inverse=True)
-    codes = np.full(len(y), -1, dtype=np.int64)
+    codes = np.full(len(y), MISSING, dtype=np.int64)
     codes[labeled] = known
     return classes, codes
 

@@ -35,6 +35,8 @@ class LabeledStratifiedKFold(StratifiedKFold):
     missing_label : "auto", None, scalar or str, default="auto"
         The marker of a missing label. "auto" reads NaN in a numeric `y`, None in an object `y` and, where neither
         occurs, -1 in an integer-valued `y`.
+    ignore_label : scalar or str, default=None
+        The marker of void pixels in masks, which do not make an image a labelled one. None: there are none.
 
     See Also
     --------
@@ -62,9 +64,10 @@ class LabeledStratifiedKFold(StratifiedKFold):
     [0 1 2 5] [3 4]
     """
 
-    def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label="auto"):
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label="auto", ignore_label=None):
         super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
         self.missing_label = missing_label
+        self.ignore_label = ignore_label
 
     def split(self, X, y, groups=None):
         """Generate indices that split the data into training and test folds.
@@ -88,12 +91,17 @@ class LabeledStratifiedKFold(StratifiedKFold):
         Raises
         ------
         ValueError
-            If nothing is labelled, or if every class, or that of images with a mask, has fewer labelled samples than
-            `n_splits`.
+            If y is None, if nothing is labelled, or if every class, or that of images with a mask, has fewer labelled
+            samples than `n_splits`.
         """
+        if y is None:
+            raise ValueError("LabeledStratifiedKFold splits by the labels, but y is None: give the labels as y.")
         check_consistent_length(X, y)
         has_masks = _holds_masks(y)
-        classes, codes = (_mark_images if has_masks else encode_labels)(y, self.missing_label)
+        if has_masks:
+            classes, codes = _mark_images(y, self.missing_label, self.ignore_label)
+        else:
+            classes, codes = encode_labels(y, self.missing_label)
         labeled = np.flatnonzero(codes >= 0)
         _check_any_labeled(labeled, "y", self.missing_label)
         largest = np.bincount(codes[labeled]).max()
@@ -255,14 +263,13 @@ def _holds_masks(y):
     return np.ndim(first) > 1 or np.size(first) > 1
 
 
-def _mark_images(masks, missing_label):
+def _mark_images(masks, missing_label, ignore_label):
     """The single class 0 and the codes of the images: 0 where a pixel is labelled, else -1."""
-    from ._segmentation import encode_masks, labeled_and_unlabeled  # here, as it loads torch
+    from ._segmentation import encode_masks  # here, as it loads torch
 
     sides = next(np.shape(mask) for mask in masks if mask is not None)
-    _, codes = encode_masks(masks, (len(masks), 1, *(1, *sides)[-2:]), missing_label)
-    labeled, _ = labeled_and_unlabeled(codes)
-    return np.zeros(1, dtype=int), np.where(labeled, 0, -1)
+    _, codes = encode_masks(masks, (len(masks), 1, *(1, *sides)[-2:]), missing_label, ignore_label)
+    return np.zeros(1, dtype=int), np.where((codes >= 0).any(axis=(1, 2)), 0, -1)
 
 
 def _check_any_labeled(labeled, name, missing_label):

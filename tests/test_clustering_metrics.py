@@ -86,6 +86,7 @@ def test_maps_are_rows_of_labels():
         ([-1, 0], [0, -1], -1, "None of 2 samples has a label other than ignore_label=-1 in both"),
         ([0.0, np.nan], [0, 1], None, "labels_a contains NaN: give ignore_label=np.nan"),
         ([0, 1], [0.0, np.nan], -1, "labels_b contains NaN"),
+        (["a", "b"], ["a", None], None, "labels_b contains None: put a label there"),
     ],
 )
 def test_invalid(labels_a, labels_b, ignore_label, message):

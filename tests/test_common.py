@@ -41,7 +41,7 @@ GRIDS = {
     "HyperbolicNeighborsTransformer": {"mode": ["connectivity"], "n_neighbors": [3, 5]},
     "HyperbolicVAETransformer": {"n_components": [1, 2]},
     "LANDClassifier": {"n_neighbors": [5, 10]},
-    "MixMatchClassifier": {"hidden_units": [(8,), (16,)], "max_epochs": [20]},
+    "MixMatchClassifier": {"hidden_units": [(8,), (16,)], "max_epochs": [3]},
     "MixMatchSegmenter": {"hidden_units": [(8,), (16,)]},
     "NetClassifier": {"hidden_units": [(8,), (16,)]},
     "PatchTransformer": {"size": [1, 2]},

@@ -148,6 +148,14 @@ def test_masks_are_split_by_images(form):
     np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in shuffled])), labeled)
 
 
+def test_void_pixels_make_no_image_a_labeled_one():
+    y = np.full((5, 4, 4), -1)
+    y[[0, 2], 1] = np.arange(4)
+    y[:, 0] = 255
+    folds = LabeledStratifiedKFold(2, ignore_label=255).split(y, y)
+    assert [test.tolist() for _, test in folds] == [[0], [2]]
+
+
 def test_a_column_of_labels_is_no_mask(blobs):
     X, y, missing = blobs
     target = with_missing(y, missing, "-1")
@@ -159,6 +167,8 @@ def test_a_column_of_labels_is_no_mask(blobs):
 
 def test_splitter_errors():
     X = np.zeros((6, 1))
+    with pytest.raises(ValueError, match="y is None: give the labels"):
+        next(LabeledStratifiedKFold(2).split(X, None))
     with pytest.raises(ValueError, match="n_splits=3 .* images with labelled pixels, but y has 2"):
         next(LabeledStratifiedKFold(3).split(X, [np.eye(2), np.eye(2), None, None, None, None]))
     with pytest.raises(ValueError, match="no known label"):

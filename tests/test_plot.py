@@ -431,6 +431,9 @@ def test_void_and_unlabelled_pixels_have_colors_of_their_own_and_do_not_count():
     display = SegmentationDisplay.from_predictions(wrong, y_true=truth, ignore_label=1)
     assert display.ax_[0, 1].get_title() == "Prediction\naccuracy 1.000"
     np.testing.assert_array_equal(image(display.ax_[0, 0])[truth[0] == 1], 0)
+    marked = np.where(truth == 1, np.nan, truth)
+    same = SegmentationDisplay.from_predictions(wrong, y_true=marked, ignore_label=np.nan)
+    np.testing.assert_array_equal(same.truth, display.truth)
     truth[0, 0, 0] = -1
     display = SegmentationDisplay.from_predictions(wrong, y_true=truth, ignore_label=1, display_labels=["sea", "wood"])
     entries = legend_entries(display.ax_[0, -1])

@@ -91,6 +91,7 @@ def test_dynamic_range_ends_where_it_should(n_bits, dn_min):
         ((0, 1, 0, 0), ValueError, "n_bits == 0, must be >= 1"),
         ((0, 1, 8.0, 0), TypeError, "n_bits must be an instance of"),
         ((0, [1, -1], 8, 0), ValueError, "radiance_max must be above radiance_min in every band"),
+        (([0, 1], [2, 3, 4], 8, 0), ValueError, r"radiance_min has shape \(2,\), radiance_max \(3,\)"),
         ((0, np.nan, 8, 0), ValueError, "radiance_max must be above radiance_min in every band"),
     ],
 )

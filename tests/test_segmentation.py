@@ -8,8 +8,6 @@ from sklearn.base import BaseEstimator
 
 from sklearn_geoal._nets.unet import UNet
 from sklearn_geoal._segmentation import (
-    MISSING,
-    VOID,
     _bands,
     _masks,
     apply_in_tiles,
@@ -18,10 +16,10 @@ from sklearn_geoal._segmentation import (
     check_masks,
     infer_images,
     known_accuracy,
-    labeled_and_unlabeled,
     standardize_bands,
     validate_images,
 )
+from sklearn_geoal._validation import MISSING, VOID
 
 SHAPE = (4, 3, 5, 6)
 
@@ -232,14 +230,6 @@ def test_single_pixels_take_labels_as_classifiers_do():
         assert (check_masks([-1, 1, 1, -1], (4, 2, 1, 1))[1] >= 0).all()
 
 
-def test_given_classes_give_the_codes():
-    classes, codes = check_masks(masks(2), SHAPE, classes=[7, 1, 0])
-    np.testing.assert_array_equal(classes, [0, 1, 7])
-    np.testing.assert_array_equal(codes, masks(2))
-    _, codes = check_masks(np.where(masks() == 3, 255, masks() + 5), SHAPE, 5, 255, classes=[4, 6, 7])
-    np.testing.assert_array_equal(codes, np.array([MISSING, 1, 2, VOID])[masks()])
-
-
 @pytest.mark.parametrize(
     "y, arguments, message",
     [
@@ -252,10 +242,8 @@ def test_given_classes_give_the_codes():
         ([None] * 4, {}, "no pixel with a class: 0 of 120 are void.*120 lack their label"),
         (np.full((4, 5, 6), 255), {"ignore_label": 255}, "120 of 120 are void .ignore_label=255"),
         (np.full((4, 5, 6), -1), {}, "120 lack their label .missing_label='auto'"),
-        (np.full((4, 5, 6), 3), {}, "one class only, 3"),
         (masks() + 0.5, {}, "Unknown label type: continuous"),
         (np.where(masks() == 0, np.inf, 1), {}, "contains infinity"),
-        (masks(), {"classes": [0, 1]}, r"values \[2, 3\], which are none of the classes \[0, 1\]"),
     ],
 )
 def test_invalid_masks(y, arguments, message):
@@ -266,13 +254,6 @@ def test_invalid_masks(y, arguments, message):
 def test_labels_of_single_pixels_must_be_as_many():
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         check_masks([0, 1], (3, 2, 1, 1))
-
-
-def test_an_image_can_be_labeled_and_unlabeled_or_neither():
-    codes = np.array([[[0, 1]], [[0, MISSING]], [[MISSING, VOID]], [[VOID, VOID]], [[0, VOID]]])
-    labeled, unlabeled = labeled_and_unlabeled(codes)
-    assert labeled.tolist() == [True, True, False, False, True]
-    assert unlabeled.tolist() == [False, True, True, False, False]
 
 
 def test_accuracy_of_known_pixels():

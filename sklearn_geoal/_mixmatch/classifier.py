@@ -145,11 +145,12 @@ default="auto"
     network in training, with the statistics of their own batch, but leave the running statistics of batch
     normalisations alone. Samples to learn from pass through the network in batches that each hold labelled samples and
     all copies of unlabelled ones, since batches of one kind would be normalised differently from what is predicted
-    later; the running statistics are those of the first. Each sample has a share of its own in its mixture, and always
-    the larger one, so that it still is mainly a labelled or an unlabelled one.
+    later. Each sample has a share of its own in its mixture, and always the larger one, so that it still is mainly a
+    labelled or an unlabelled one.
 
-    For trainings much shorter than the published ones the average of the weights forgets its first steps sooner, and it
-    takes in the running statistics of batch normalisations.
+    Some things differ, for trainings much shorter than the published ones: ``lambda_u`` grows over all of a training,
+    the average of the weights forgets its first steps sooner, and the running statistics that it predicts with are
+    computed anew at the end of each epoch, from samples that are neither augmented nor mixed.
 
     References
     ----------

@@ -69,10 +69,10 @@ default="auto"
         the most probable class gets all.
     alpha : float, default=0.75
         Shares of mixed images are drawn from Beta(alpha, alpha), one for all pixels. With 0 nothing is mixed.
-    lambda_u : float, default=75.0
-        Weight lambda_U of the loss on guessed masks, as published for ten classes. It is multiplied by the number of
-        classes / 10, for the loss is a mean over them. Where some classes are rare, too high a weight makes the network
-        give them up before it knows them.
+    lambda_u : float, default=10.0
+        Weight lambda_U of the loss on guessed masks. With fewer than ten classes it is multiplied by their number / 10,
+        for the loss is a mean over them. Masks take less than the 75 that is published for images with one class:
+        where some classes are rare, too high a weight makes the network give them up.
     rampup : float in [0, 1], default=1.0
         Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
     ema_decay : float in [0, 1), default=0.999
@@ -203,7 +203,7 @@ default="auto"
         n_augmentations=2,
         temperature=0.5,
         alpha=0.75,
-        lambda_u=75.0,
+        lambda_u=10.0,
         rampup=1.0,
         ema_decay=0.999,
         classes=None,

@@ -9,8 +9,9 @@ import torch
 from sklearn.utils import check_scalar
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .._nets.mixmatch import MISSING, MixMatch
+from .._nets.mixmatch import MixMatch
 from .._torch import TensorNet, as_tensor, check_torch_params, draw_seed, epochs_as_dicts, fit_net, infer, split_rows
+from .._validation import MISSING
 
 # steps of an epoch, however few rows there are, so that the same number of epochs suits tables and large image sets
 MIN_STEPS = 20
@@ -133,7 +134,10 @@ def check_classes(found, classes):
     if classes is not None:
         expected, got = set(np.unique(classes).tolist()), set(found.tolist())
         if unknown := sorted(got - expected):
-            raise ValueError(f"y holds {unknown}, which are not among the classes {sorted(expected)}.")
+            raise ValueError(
+                f"y holds {unknown}, which are not among the classes {sorted(expected)}: add them to classes, or mark "
+                "such labels as missing (missing_label) or, in masks, as void (ignore_label)."
+            )
         if missing := sorted(expected - got):
             raise ValueError(
                 f"y has no label of the classes {missing}: MixMatch needs at least one of each class. Label some, or "

@@ -7,17 +7,14 @@ nothing where a row has one class, for (height, width) where each pixel has one.
 
 import copy
 from contextlib import contextmanager
-from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from .._validation import VOID
 from . import checked
-
-# codes of the classes are 0, 1, ...
-MISSING, VOID = -1, -2
 
 
 class MixMatch(nn.Module):
@@ -129,12 +126,10 @@ class MixMatch(nn.Module):
             if weights.ndim > 1 and weights.requires_grad:  # biases and normalisations are left alone
                 weights.mul_(1 - lr * self.weight_decay)
         decay = min(self.ema_decay, (1 + self.n_steps) / (10 + self.n_steps))  # the first steps are soon forgotten
-        averaged, current = (chain(net.parameters(), net.buffers()) for net in (self.average, self.backbone))
-        for mean, new in zip(averaged, current, strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(new, 1 - decay)
-            else:
-                mean.copy_(new)
+        for mean, new in zip(self.average.parameters(), self.backbone.parameters(), strict=True):
+            mean.lerp_(new, 1 - decay)
+        for kept, new in zip(self.average.buffers(), self.backbone.buffers(), strict=True):
+            kept.copy_(new)
 
     def finish(self):
         """Drop the network in training, half of a pickle: the average is what predicts."""

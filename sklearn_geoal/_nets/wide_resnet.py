@@ -12,7 +12,7 @@ class WideResNet(nn.Module):
 
     The defaults make the WRN-28-2: with three groups its depth is 6 n_blocks + 4, its width hidden_units[0] / 16.
     Batch normalisations keep PyTorch's running statistics over some ten steps, not thousands: those of a short training
-    would still be on their way from where they started, and in a long one the average of the weights smooths them.
+    would still be on their way from where they started.
 
     (n, channels, height, width) -> (n, n_outputs)
 

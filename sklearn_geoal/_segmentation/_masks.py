@@ -5,62 +5,28 @@ import math
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from .._validation import encode_labels, labeled_mask
+from .._validation import MISSING, VOID, encode_labels, labeled_mask
 from ..metrics._segmentation import class_codes, is_label
-
-# codes of the pixels of a mask that have no class: to be learned about, or to be left out
-MISSING, VOID = -1, -2
 
 _BLOCK_VALUES = 2**20
 
 
-def check_masks(y, shape, missing_label="auto", ignore_label=None, classes=None):
-    """Masks to learn from, as codes.
-
-    Parameters
-    ----------
-    y : array-like
-        See :func:`encode_masks`.
-    shape : tuple of int (n_images, bands, height, width)
-        Shape of the images.
-    missing_label : "auto", None, scalar or str, default="auto"
-        Marks pixels to learn about.
-    ignore_label : scalar or str, default=None
-        Marks void pixels, to be left out.
-    classes : array-like of shape (n_classes,), default=None
-        All classes. None: those that y has.
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-        The classes, sorted.
-    codes : ndarray of shape (n_images, height, width), dtype int64
-        Index into ``classes`` of each pixel, ``MISSING`` or ``VOID``.
+def check_masks(y, shape, missing_label="auto", ignore_label=None):
+    """Masks to learn from, as :func:`encode_masks` codes them.
 
     Raises
     ------
     ValueError
-        If y does not go with the images, has values that are no classes, or has known pixels of less than two classes.
+        If y does not go with the images, has values that are no classes, or has no known pixel.
     """
-    found, codes = encode_masks(y, shape, missing_label, ignore_label)
-    if not len(found):
+    classes, codes = encode_masks(y, shape, missing_label, ignore_label)
+    if not len(classes):
         n_void = np.count_nonzero(codes == VOID)
         raise ValueError(
             f"y has no pixel with a class: {n_void} of {codes.size} are void (ignore_label={ignore_label!r}), "
             f"{codes.size - n_void} lack their label (missing_label={missing_label!r}). Label some of each class."
         )
-    if classes is None:
-        if len(found) == 1:
-            raise ValueError(f"y has one class only, {found.tolist()[0]!r}: at least two classes are needed.")
-        return found, codes
-    classes = np.unique(classes)
-    position = class_codes(found, classes)
-    if (position < 0).any():
-        raise ValueError(
-            f"y has the values {found[position < 0].tolist()}, which are none of the classes {classes.tolist()}: add "
-            "them to the classes, or mark such pixels as missing_label or ignore_label say."
-        )
-    return classes, np.append(position, [VOID, MISSING])[codes]  # as indices, -1 and -2 count from the end
+    return classes, codes
 
 
 def encode_masks(y, shape, missing_label="auto", ignore_label=None):
@@ -107,15 +73,6 @@ def encode_masks(y, shape, missing_label="auto", ignore_label=None):
     all_codes = np.full((n_images, *sides), MISSING, dtype=np.int64)
     all_codes[present] = codes
     return classes, all_codes
-
-
-def labeled_and_unlabeled(codes):
-    """Which images have known pixels, and which have pixels without their label: (n_images,) bool each.
-
-    An image may be both, with a few labelled points in a scene, or neither, if the rest of it is void: then it takes
-    no part in the training.
-    """
-    return (codes >= 0).any(axis=(1, 2)), (codes == MISSING).any(axis=(1, 2))
 
 
 def known_accuracy(y, predicted, missing_label="auto", ignore_label=None):

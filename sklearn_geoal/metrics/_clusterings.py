@@ -47,7 +47,7 @@ def jaccard_consensus(labels_a, labels_b, *, ignore_label=None, match=False):
     Raises
     ------
     ValueError
-        If the shapes of the clusterings differ, no sample counts, or a label that counts is NaN.
+        If the shapes of the clusterings differ, no sample counts, or a label that counts is NaN or None.
 
     See Also
     --------
@@ -94,6 +94,8 @@ def _encode(labels, name):
     """Distinct labels, sorted, and the index of each sample's among them."""
     if is_label(labels, np.nan).any():
         raise ValueError(f"{name} contains NaN: give ignore_label=np.nan if such samples do not count.")
+    if labels.dtype.kind == "O" and any(label is None for label in labels):
+        raise ValueError(f"{name} contains None: put a label there, and give it as ignore_label if it does not count.")
     return np.unique(labels, return_inverse=True)
 
 

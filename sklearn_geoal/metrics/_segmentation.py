@@ -176,11 +176,12 @@ def _looked_up(values, classes):
 
 
 def is_label(values, label):
-    """Where the values, (n,), are a label, which may be NaN; nowhere if the label is None."""
+    """Where the values are a label, which may be NaN; nowhere if the label is None."""
     if label is None:
         return np.zeros(values.shape, dtype=bool)
     if values.dtype.kind == "O":
-        values = np.array([None if type(value).__name__ == "NAType" else value for value in values], dtype=object)
+        plain = [None if type(value).__name__ == "NAType" else value for value in values.flat]
+        values = np.array(plain, dtype=object).reshape(values.shape)
     return values != values if label != label else values == label
 
 

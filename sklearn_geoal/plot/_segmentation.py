@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
+from ..metrics._segmentation import is_label
 from ._common import add_legend, class_colors, class_handles, encode_jointly, legend_shape, names_of
 from ._maps import _false_color
 
@@ -217,8 +218,8 @@ class SegmentationDisplay:
                     f"{f', {shape}' if len(shape) == 3 else ''}."
                 )
         void = np.zeros(shape, dtype=bool)
-        if y_true is not None and ignore_label is not None:
-            void = masks["y_true"] == ignore_label
+        if y_true is not None:
+            void = is_label(masks["y_true"], ignore_label)
         targets = [mask[~void] if name == "y_true" else mask.ravel() for name, mask in masks.items()]
         classes, codes = encode_jointly(targets, labels, missing_label)
         truth = None

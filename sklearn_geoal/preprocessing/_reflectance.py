@@ -38,7 +38,8 @@ def gain_and_offset(radiance_min, radiance_max, *, n_bits, dn_min=0):
     TypeError
         If ``n_bits`` or ``dn_min`` is not an integer.
     ValueError
-        If ``n_bits`` leaves no range of digital numbers, or ``radiance_max`` is not above ``radiance_min``.
+        If ``n_bits`` leaves no range of digital numbers, or ``radiance_max`` is not above ``radiance_min`` or of
+        another number of bands.
 
     Examples
     --------
@@ -51,6 +52,10 @@ def gain_and_offset(radiance_min, radiance_max, *, n_bits, dn_min=0):
     dn_max = 2 ** int(n_bits) - 1
     check_scalar(dn_min, "dn_min", Integral, min_val=0, max_val=dn_max - 1)
     low, high = np.asarray(radiance_min, dtype=float), np.asarray(radiance_max, dtype=float)
+    if low.ndim and high.ndim and low.shape != high.shape:
+        raise ValueError(
+            f"radiance_min has shape {low.shape}, radiance_max {high.shape}: give one number for all bands or one each."
+        )
     if not (high > low).all():
         raise ValueError(f"radiance_max must be above radiance_min in every band; got {radiance_max}, {radiance_min}.")
     gain = (high - low) / (dn_max - dn_min)

@@ -229,7 +229,8 @@ def draw_figure(rows):
         ax.set_xticks(range(len(numbers)), labels=numbers)
         ax.set(xlabel="Labels a class", ylabel="Accuracy in percent", title=DATA[data][0])
         ax.grid(alpha=0.3)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    entries = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*entries, loc="outside lower center", ncols=min(5, 2 * axes.size), frameon=False)
     return fig
 
 

@@ -67,8 +67,9 @@ default="auto"
     temperature : float, default=0.5
         T of the sharpening: guessed probabilities are raised to the power 1/T. With 1 they stay as they are, towards 0
         the most probable class gets all.
-    alpha : float, default=0.75
-        Shares of mixed images are drawn from Beta(alpha, alpha), one for all pixels. With 0 nothing is mixed.
+    alpha : float, default=0.2
+        Shares of mixed images are drawn from Beta(alpha, alpha), one for all pixels. With 0 nothing is mixed. The
+        paper's 0.75, for images with one class, slows the learning of masks.
     lambda_u : float, default=10.0
         Weight lambda_U of the loss on guessed masks. With fewer than ten classes it is multiplied by their number / 10,
         for the loss is a mean over them. Masks take less than the 75 that is published for images with one class:
@@ -205,7 +206,7 @@ default="auto"
         augment="auto",
         n_augmentations=2,
         temperature=0.5,
-        alpha=0.75,
+        alpha=0.2,
         lambda_u=10.0,
         rampup=1.0,
         ema_decay=0.999,

@@ -57,7 +57,7 @@ FORMS = {
 }
 # a street and its mirror image are both streets
 SHARED = {"augment": [Flip(), Affine(), Photometric()], "batch_size": 8}
-PARAMS = {SUPERVISED: {"alpha": 0}, MIXMATCH: {"lambda_u": 10}}
+PARAMS = {SUPERVISED: {"alpha": 0}, MIXMATCH: {}}
 
 # gain of MixMatch over its supervised U-Net in points of accuracy and mean IoU, by the number of masks, on Cityscapes
 PUBLISHED = {10: (7.68, 6.32), 100: (3.17, 7.60), 367: (-0.74, -0.76)}

@@ -7,9 +7,8 @@ from functools import partial
 import numpy as np
 import torch
 from sklearn.utils import check_scalar
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from .._nets.mixmatch import MixMatch
+from .._nets.mixmatch import MixMatch, tracking_norms
 from .._torch import TensorNet, as_tensor, check_torch_params, draw_seed, epochs_as_dicts, fit_net, infer, split_rows
 from .._validation import MISSING
 
@@ -66,8 +65,8 @@ class MixMatchNet(TensorNet):
     def _refresh_statistics(self, x, rows, n, generator):
         """Give the averaged network the running statistics of rows as it predicts them: not augmented, not mixed."""
         net = self.module_.average
-        layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
-        momenta = {layer: layer.momentum for layer in layers if layer.training}  # a backbone may hold some fixed
+        # those in training: a backbone may hold some fixed
+        momenta = {layer: layer.momentum for layer in tracking_norms(net) if layer.training}
         if not momenta:
             return
         order = rows.unique()

@@ -205,10 +205,15 @@ def interleaved(net, x, n_batches):
     return torch.cat(outputs)[order.argsort()]
 
 
+def tracking_norms(net):
+    """The batch normalisations of a network that keep running statistics."""
+    return [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+
+
 @contextmanager
 def batch_statistics(net):
     """Let batch normalisation in training mode use the batch's statistics and leave the running ones as they are."""
-    layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    layers = tracking_norms(net)
     for layer in layers:
         layer.track_running_stats = False
     try:

@@ -24,7 +24,7 @@ from ._torch import (
     split_rows,
     standardize,
 )
-from ._validation import encode_labels, validate_rows
+from ._validation import encode_labels, recode, validate_rows
 
 # two layers: one alone needs far more steps for borders that are not smooth, a third costs accuracy with few labels
 DENSE = partial(DenseEncoder, hidden_units=(256, 128))
@@ -197,7 +197,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             self.classes_, self._model = classes, self._model_params()
         else:
             check_goes_on(self, classes)
-            codes = np.searchsorted(self.classes_, classes)[codes]
+            codes = recode(codes, classes, self.classes_)
         X, valid_data = self._standardize(X), None
         seed = draw_seed(self.random_state)
         options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule}

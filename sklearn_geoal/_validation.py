@@ -170,6 +170,13 @@ def encode_labels(y, missing_label="auto"):
     return classes, codes
 
 
+def recode(codes, classes, known):
+    """Codes of ``classes`` as codes of ``known``, sorted classes that hold them all; negative codes stay."""
+    recoded = codes.copy()
+    recoded[codes >= 0] = np.searchsorted(known, classes)[codes[codes >= 0]]
+    return recoded
+
+
 def _as_label_array(y):
     """One-dimensional numpy array; pandas' and polars' missing values become NaN or None."""
     if hasattr(y, "to_numpy"):

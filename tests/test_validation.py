@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_geoal._validation import check_choice, check_image_shape, encode_labels, labeled_mask
+from sklearn_geoal._validation import check_choice, check_image_shape, encode_labels, labeled_mask, recode
 
 MISSING = [False, True, False, False, True]
 
@@ -99,3 +99,12 @@ def test_image_shape():
             check_image_shape(shape, 60)
     with pytest.raises(ValueError, match="holds 60 values, but X has 61 features"):
         check_image_shape((3, 4, 5), 61)
+
+
+def test_recoded_labels_are_the_same_labels():
+    y = np.array([["b", "d"], ["d", "b"]])
+    classes, known = np.array(["b", "d"]), np.array(["a", "b", "c", "d"])
+    codes = np.searchsorted(classes, y)
+    np.testing.assert_array_equal(known[recode(codes, classes, known)], y)
+    np.testing.assert_array_equal(recode(np.array([-2, 1, -1]), classes, known), [-2, 3, -1])
+    np.testing.assert_array_equal(codes, [[0, 1], [1, 0]])  # left alone

@@ -11,7 +11,7 @@ from .._nets.conv import NormalizedConvEncoder
 from .._nets.dense import DenseEncoder
 from .._nets.wide_resnet import WideResNet
 from .._torch import check_goes_on, infer, location_and_scale, standardize
-from .._validation import encode_labels, validate_rows
+from .._validation import encode_labels, recode, validate_rows
 from ..augment import resolve_augment
 from .training import check_classes, check_mixmatch_params, fit_mixmatch
 
@@ -264,7 +264,7 @@ default="auto"
             self.classes_, self._model = classes, self._model_params()
         else:
             check_goes_on(self, classes)
-            codes[codes >= 0] = np.searchsorted(self.classes_, classes)[codes[codes >= 0]]
+            codes = recode(codes, classes, self.classes_)
         vars(self).pop("transduction_", None)
         fit_mixmatch(self, self._standardize(X), codes, self._module_params)
         guessed = self._probabilities(X).argmax(axis=1)

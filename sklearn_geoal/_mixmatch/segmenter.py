@@ -22,7 +22,7 @@ from .._segmentation import (
     validate_images,
 )
 from .._torch import check_goes_on
-from .._validation import check_choice
+from .._validation import check_choice, recode
 from ..augment import resolve_augment
 from .training import check_classes, check_mixmatch_params, fit_mixmatch
 
@@ -300,7 +300,7 @@ default="auto"
             self.classes_, self._model = classes, self._model_params()
         else:
             check_goes_on(self, classes)
-            codes[codes >= 0] = np.searchsorted(self.classes_, classes)[codes[codes >= 0]]
+            codes = recode(codes, classes, self.classes_)
         fit_mixmatch(self, standardize_bands(X, self.location_, self.scale_), codes, self._module_params)
         return self
 

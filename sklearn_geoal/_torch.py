@@ -17,6 +17,10 @@ from ._validation import as_random_state, check_choice
 # the parts of skorch's net that the functions below leave to the user
 _NET_PARAM_PREFIXES = ("optimizer__", "callbacks__", "compile")
 
+# steps of an epoch that draws its rows anew for each, however few there are: so the same number of epochs suits tables
+# and large image sets
+MIN_STEPS = 20
+
 
 class TensorNet(NeuralNet):
     """A skorch net that trains on tensors in memory and whose module's ``forward`` returns the mean loss of a batch.
@@ -250,6 +254,14 @@ def iterate_batches(data, batch_size, device="cpu", generator=None):
     for start, stop in zip(starts, [*starts[1:], n_rows], strict=True):
         rows = slice(start, stop) if order is None else order[start:stop]
         yield tuple(tensor[rows].to(device, non_blocking=True) for tensor in data)
+
+
+def cycled(n_rows, length, generator):
+    """Indices of rows, one random order after the other, cut to a length; none if there are no rows."""
+    if not n_rows:
+        return torch.empty(0, dtype=torch.int64)
+    orders = [torch.randperm(n_rows, generator=generator) for _ in range(math.ceil(length / n_rows))]
+    return torch.cat(orders)[:length]
 
 
 def make_net(estimator, module, module_params, net_class=TensorNet):

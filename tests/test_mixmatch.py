@@ -17,9 +17,11 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_geoal import MixMatchClassifier, NetClassifier
-from sklearn_geoal._mixmatch.training import MAX_BATCHES, MIN_STEPS, cycled, plan_epoch
+from sklearn_geoal._mixmatch.training import MAX_BATCHES, plan_epoch
 from sklearn_geoal._nets import mixmatch
 from sklearn_geoal._nets.mixmatch import MixMatch
+from sklearn_geoal._nets.norms import batch_statistics
+from sklearn_geoal._torch import MIN_STEPS
 from sklearn_geoal._validation import MISSING, VOID
 from sklearn_geoal.augment import Flip, GaussianNoise, Rotate90, Shift, resolve_augment
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
@@ -115,7 +117,7 @@ def test_guesses_are_those_of_the_network_in_training_and_leave_no_trace_in_it()
     _, _, u, y_u = batches(32)
     u = 10 * u + 5
     net.backbone[4].p = 0.0
-    with mixmatch.batch_statistics(net.backbone):
+    with batch_statistics(net.backbone):
         expected = mixmatch.sharpen(torch.softmax(net.backbone(u), dim=1), 0.5)
     torch.testing.assert_close(net.guess(u, y_u)[0][1], expected)
     for name, tensor in net.state_dict().items():
@@ -391,15 +393,6 @@ def test_training_resumes_from_the_average_with_new_parameters():
 
 
 # an epoch
-
-
-@pytest.mark.parametrize("n_rows, length", [(5, 20), (5, 23), (7, 3), (1, 4), (4, 4)])
-def test_cycled_takes_every_row_equally_often(n_rows, length):
-    rows = cycled(n_rows, length, torch.Generator().manual_seed(0))
-    counts = rows.bincount(minlength=n_rows)
-    assert len(rows) == length
-    assert counts.max() - counts.min() <= 1
-    assert len(cycled(0, length, torch.Generator())) == 0
 
 
 @pytest.mark.parametrize("n_labeled, n_unlabeled", [(3, 20), (2, 1), (60, 400), (400, 60), (400, 0), (160, 160)])

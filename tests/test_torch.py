@@ -14,6 +14,7 @@ from torch import nn
 from sklearn_geoal._torch import (
     as_tensor,
     check_torch_params,
+    cycled,
     draw_seed,
     epochs_as_dicts,
     forget_optimizer,
@@ -211,6 +212,15 @@ def test_batches_are_a_partition_without_a_lone_last_row(n_rows, shuffle):
     sizes = [len(batch_y) for _, batch_y in batches]
     assert max(sizes) <= 9
     assert n_rows == 1 or min(sizes) > 1
+
+
+@pytest.mark.parametrize("n_rows, length", [(5, 20), (5, 23), (7, 3), (1, 4), (4, 4)])
+def test_cycled_takes_every_row_equally_often(n_rows, length):
+    rows = cycled(n_rows, length, torch.Generator().manual_seed(0))
+    counts = rows.bincount(minlength=n_rows)
+    assert len(rows) == length
+    assert counts.max() - counts.min() <= 1
+    assert len(cycled(0, length, torch.Generator())) == 0
 
 
 def test_split_rows_is_a_partition_of_the_asked_size():

@@ -8,12 +8,21 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
-from .._nets.mixmatch import MixMatch, tracking_norms
-from .._torch import TensorNet, as_tensor, check_torch_params, draw_seed, epochs_as_dicts, fit_net, infer, split_rows
+from .._nets.mixmatch import MixMatch
+from .._nets.norms import tracking_norms
+from .._torch import (
+    MIN_STEPS,
+    TensorNet,
+    as_tensor,
+    check_torch_params,
+    cycled,
+    draw_seed,
+    epochs_as_dicts,
+    fit_net,
+    infer,
+    split_rows,
+)
 from .._validation import MISSING
-
-# steps of an epoch, however few rows there are, so that the same number of epochs suits tables and large image sets
-MIN_STEPS = 20
 
 # batches that tell the running statistics: those of a few thousand rows are as good as those of all
 MAX_BATCHES = 32
@@ -87,14 +96,6 @@ def plan_epoch(n_labeled, n_unlabeled, batch_size):
     """Number of steps of an epoch and of rows of each kind in a step."""
     n_rows = max(n_labeled, n_unlabeled)
     return max(math.ceil(n_rows / batch_size), MIN_STEPS), min(batch_size, n_rows)
-
-
-def cycled(n_rows, length, generator):
-    """Indices of rows, one random order after the other, cut to a length; none if there are no rows."""
-    if not n_rows:
-        return torch.empty(0, dtype=torch.int64)
-    orders = [torch.randperm(n_rows, generator=generator) for _ in range(math.ceil(length / n_rows))]
-    return torch.cat(orders)[:length]
 
 
 def check_mixmatch_params(estimator):

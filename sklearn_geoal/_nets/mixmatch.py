@@ -6,15 +6,14 @@ nothing where a row has one class, for (height, width) where each pixel has one.
 """
 
 import copy
-from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from .._validation import VOID
 from . import checked
+from .norms import batch_statistics
 
 
 class MixMatch(nn.Module):
@@ -203,24 +202,6 @@ def interleaved(net, x, n_batches):
     with batch_statistics(net):
         outputs += [net(batch) for batch in others]
     return torch.cat(outputs)[order.argsort()]
-
-
-def tracking_norms(net):
-    """The batch normalisations of a network that keep running statistics."""
-    return [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
-
-
-@contextmanager
-def batch_statistics(net):
-    """Let batch normalisation in training mode use the batch's statistics and leave the running ones as they are."""
-    layers = tracking_norms(net)
-    for layer in layers:
-        layer.track_running_stats = False
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer.track_running_stats = True
 
 
 def cross_entropy(logits, p, w):

@@ -12,6 +12,7 @@ _ESTIMATORS = {
     "MixMatchClassifier": "._mixmatch.classifier",
     "MixMatchSegmenter": "._mixmatch.segmenter",
     "NetClassifier": "._net_classifier",
+    "RECALClusterer": "._recal",
     "VAETransformer": "._vae",
 }
 _MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")

@@ -4,6 +4,7 @@ import inspect
 import math
 import numbers
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -381,7 +382,18 @@ def train(
 
 
 def fit_net(
-    estimator, module, module_params, data, valid_data=None, *, seed, keep, take_over, net_class=TensorNet, **options
+    estimator,
+    module,
+    module_params,
+    data,
+    valid_data=None,
+    *,
+    seed,
+    keep,
+    take_over,
+    net_class=TensorNet,
+    choose=None,
+    **options,
 ):
     """Train a new net, or the estimator's own ``net_`` if it has one, and let the estimator take it over.
 
@@ -400,6 +412,8 @@ def fit_net(
         estimator with the net of the last completed epoch.
     take_over : callable(net)
         Makes the trained net the fitted one.
+    choose : callable(make), default=None
+        Returns the net to train where none is there yet, given a function that makes new ones. None trains the first.
     **options
         Further arguments of :func:`train`.
     """
@@ -408,7 +422,8 @@ def fit_net(
         seed += len(net.history)  # a training that goes on must not draw the same numbers again
     with seeded(seed, resolve_device(estimator.device) if net is None else net.device):
         if net is None:
-            net = make_net(estimator, module, module_params(), net_class)
+            make = partial(make_net, estimator, module, module_params(), net_class)
+            net = make() if choose is None else choose(make)
         try:
             train(net, data, valid_data, seed=seed, verbose=estimator.verbose, **options)
         except (KeyboardInterrupt, FloatingPointError):

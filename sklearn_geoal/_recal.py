@@ -1,0 +1,517 @@
+"""RECAL: clustering by a network that learns from the entropies of its own predictions."""
+
+import math
+import numbers
+import warnings
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from ._nets import resolve_body
+from ._nets.conv import NormalizedConvEncoder
+from ._nets.dense import DenseEncoder
+from ._nets.recal import RECAL, entropy
+from ._nets.vgg import VGG16BN, load_features
+from ._torch import (
+    MIN_STEPS,
+    TensorNet,
+    as_tensor,
+    check_goes_on,
+    check_torch_params,
+    cycled,
+    draw_seed,
+    epochs_as_dicts,
+    fit_net,
+    forget_optimizer,
+    infer,
+    location_and_scale,
+    split_rows,
+    standardize,
+    train,
+)
+from ._validation import check_choice, validate_rows
+from .augment import resolve_augment
+
+DENSE = partial(DenseEncoder, hidden_units=(256, 128))
+
+# parameters of the estimator that the network has under the same names
+_SHARED = ("entropy_weight", "class_entropy_weight", "consistency_weight", "accumulate_batches", "accumulation")
+
+
+class RECALNet(TensorNet):
+    """A skorch net that takes each step on several mini-batches together."""
+
+    def train_step_single(self, batch, **fit_params):
+        terms = self.module_.backward(*batch, self.batch_size)
+        return {"loss": self.module_.loss(*terms).mean(), "terms": terms, "y_pred": None}
+
+    def run_epoch(self, data, generator=None):
+        """Mean loss of a step. An epoch is a pass over the rows, or several passes over few."""
+        if generator is None:
+            return super().run_epoch(data)
+        self._set_training(True)
+        (x,) = data
+        n = min(self.module_.accumulate_batches * self.batch_size, len(x))  # rows of a step
+        n_steps = max(math.ceil(len(x) / n), MIN_STEPS)
+        order = cycled(len(x), n_steps * n, generator).to(x.device)
+        totals = 0.0
+        for rows in order.split(n):
+            batch = (x[rows].to(self.device, non_blocking=True),)
+            self.notify("on_batch_begin", batch=batch, training=True)
+            step = self.train_step(batch)
+            conditional_entropy, mean_p, disagreement = terms = step["terms"]
+            # summed on the device: reading it would wait for every step
+            totals += torch.stack([conditional_entropy, entropy(mean_p), disagreement, self.module_.loss(*terms)])
+            self.notify("on_batch_end", batch=batch, training=True, **step)
+        means = (totals / n_steps).tolist()  # of each head
+        for name, values in zip(("conditional_entropy", "class_entropy", "disagreement"), means, strict=False):
+            self.history.record(name, float(np.mean(values)))
+        self.history.record("head_losses", means[-1])
+        return float(np.mean(means[-1]))
+
+
+class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
+    """Clustering by a network whose outputs are the clusters, for images, patches of scenes and tables.
+
+    A network takes each sample x to an embedding z and this to the probabilities p(y|x) of the clusters. It is trained
+    on
+
+    .. math:: L = \\lambda H(y|x) - w H(y) - c \\, \\log \\sum_k p(y=k|x') \\, p(y=k|x'')
+
+    with the mean entropy H(y|x) of its predictions ("classification entropy" in the paper [1]_, low where each sample
+    belongs to one cluster), the entropy H(y) of the mean prediction ("class entropy", high where all clusters are
+    used), and two augmented copies x' and x'' of each sample, which should meet in one cluster. It needs no labels, no
+    initial clusters and no weights trained on other images.
+
+    Such a training ends in one of many optima, and its loss says which are good: several short trainings are made, each
+    of a network with several heads, outputs on a common embedding, and the head of lowest loss is trained on.
+
+    All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
+    left to a ``StandardScaler`` or ``MinMaxScaler`` before this clusterer.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+    backbone : {"auto", "dense", "conv", "vgg16_bn"} or nn.Module class, default="auto"
+        The network up to the embedding. "auto" is convolutional for images and dense for rows of features, "vgg16_bn"
+        are the layers of the paper: VGG16 with batch normalisation, cut where the image has become one pixel. An own
+        class is made by ``backbone(input_shape, n_components)`` and takes (n, \\*input_shape) to (n, n_components),
+        where the input shape is (n_features,) or (channels, height, width).
+    n_components : int, default=128
+        Number of dimensions of the embedding.
+    hidden_units : "auto" or tuple of int, default="auto"
+        Sizes of the hidden layers: units of dense layers, (256, 128) if "auto", or channels of convolutions that each
+        halve the image, as many of (32, 64, 128, 256, 256) as it allows if "auto", or of the blocks of "vgg16_bn".
+    weights : str or path-like, default=None
+        File with the state dict of torchvision's ``vgg16_bn``, such as the published one of ImageNet, whose feature
+        layers the backbone "vgg16_bn" starts from. None starts from random weights.
+    image_shape : tuple of int (channels, height, width), default=None
+        Tells that the rows of X are flattened images. An X of shape (n_samples, channels, height, width) says so
+        itself.
+    augment : {"auto", "table", "spectra", "image", "aerial"}, augmentation, function, list of these or None, \
+default="auto"
+        What changes samples at random and should leave their clusters as they are: a preset or augmentations of
+        :mod:`sklearn_geoal.augment`, which are given standardised samples. "auto" is "image" for images and "table" for
+        rows of features; choose "spectra" where the features are bands in their order, "aerial" for images that have
+        no upper side. None changes nothing, and there is no consistency to ask for, as in the paper.
+    entropy_weight : float, default=0.5
+        Weight lambda of H(y|x), above 0. Too large, clusters merge; too small, samples stay between clusters.
+    class_entropy_weight : float, default=3.0
+        Weight w of H(y). The larger, the more alike in size the clusters.
+    consistency_weight : float, default=2.0
+        Weight c of the disagreement of augmented copies.
+    n_init : int, default=4
+        Number of short trainings, of which the one of lowest loss is trained on. With 1 there is none.
+    init_epochs : int, default=8
+        Number of passes over X of each of them.
+    n_heads : int, default=4
+        Number of heads of each of them.
+    accumulate_batches : int, default=1
+        Number t of mini-batches of a step of the optimiser. The class entropy needs many samples, some ten for each
+        cluster or more: where memory does not hold them, take t smaller mini-batches.
+    accumulation : {"exact", "running"}, default="exact"
+        "exact" takes two passes over the t mini-batches and gives the gradient of all of them together at the memory of
+        one. "running" is Algorithm 2 of the paper: the last of the t mini-batches has a gradient, the others only count
+        in H(y|x) and H(y).
+    max_epochs : int, default=20
+        Number of passes over X; where samples are few, an epoch goes on for 20 steps.
+    batch_size : int, default=512
+        Number of rows in a mini-batch, at least 2.
+    lr : float, default=3e-3
+        Learning rate.
+    lr_schedule : {"constant", "cosine"}, default="cosine"
+        "cosine" lets the learning rate fall along half a cosine towards 0 at ``max_epochs``.
+    optimizer : str or torch.optim.Optimizer class, default="adam"
+        Optimiser, by its class or the name of its class.
+    device : {"cpu", "cuda", "cuda:<index>", "mps", "auto"}, default="cpu"
+        Where to compute; "auto" takes the fastest device that is there.
+    early_stopping : bool, default=False
+        Whether to set rows aside for validation, to stop when their loss no longer falls, and to go back to the epoch
+        in which it was lowest.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the rows set aside if ``early_stopping``.
+    patience : int, default=10
+        Number of epochs without a lower validation loss after which to stop if ``early_stopping``.
+    callbacks : list of skorch callbacks, default=None
+        Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
+        raises it, ends the training.
+    net_params : dict, default=None
+        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        ``{"optimizer__weight_decay": 1e-4}``.
+    warm_start : bool, default=False
+        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without further starts; what
+        X is shifted and scaled by stays. An interrupted ``fit`` then leaves the estimator at the last completed epoch,
+        without ``labels_``.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, augmentations and the order of the rows. Results are reproducible on the same
+        machine.
+    verbose : bool or int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of each sample of ``fit``, as ``predict`` gives it.
+    init_losses_ : ndarray of shape (n_init, n_heads)
+        Loss of each head of each start, the mean over its last epoch. Empty without starts.
+    net_ : skorch net
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list of dict
+        For each epoch after the starts its number ("epoch"), the means over its steps of H(y|x)
+        ("conditional_entropy"), H(y) ("class_entropy"), the disagreement of augmented copies ("disagreement"), all in
+        nats, and of the loss L ("train_loss"), and, if ``early_stopping``, "valid_loss".
+    location_, scale_ : float
+        What X is shifted and scaled by.
+    image_shape_ : tuple of int or None
+        (channels, height, width) if the rows are images.
+    n_features_in_ : int
+        Number of features seen during ``fit``; for images channels * height * width.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    sklearn.cluster.KMeans : Clusters around means; good on the embedding too.
+    sklearn_geoal.preprocessing.PatchTransformer : Patches of a scene, and their clusters as a map.
+    VAETransformer : Features of images without clusters.
+
+    Notes
+    -----
+    The paper trains with ``backbone="vgg16_bn"``, ImageNet's ``weights``, ``augment=None``, ``class_entropy_weight=1``,
+    ``n_init=1``, ``optimizer="sgd"`` with ``net_params={"optimizer__momentum": 0.9}``, ``lr=1e-4`` and a constant
+    learning rate. Its network ends in a ReLU between the batch normalisation and the softmax, which is left out here.
+
+    With ``accumulation="exact"`` both passes meet the same augmented samples and batch statistics, so that the gradient
+    is that of all mini-batches up to rounding, unless an own backbone has dropout. "running" gives t times the gradient
+    that Algorithm 2 has to the letter: its scale does not depend on t.
+
+    References
+    ----------
+    .. [1] Saha, J. and Mukhopadhyay, J., "RECAL: reuse of established CNN classifier apropos unsupervised learning
+       paradigm", arXiv:1906.06480, 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.metrics import normalized_mutual_info_score
+    >>> from sklearn_geoal import RECALClusterer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> recal = RECALClusterer(n_clusters=10, image_shape=(1, 8, 8), random_state=0).fit(X)
+    >>> normalized_mutual_info_score(y, recal.labels_) > 0.8
+    True
+    >>> recal.transform(X).shape
+    (1797, 128)
+    """
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        backbone="auto",
+        n_components=128,
+        hidden_units="auto",
+        weights=None,
+        image_shape=None,
+        augment="auto",
+        entropy_weight=0.5,
+        class_entropy_weight=3.0,
+        consistency_weight=2.0,
+        n_init=4,
+        init_epochs=8,
+        n_heads=4,
+        accumulate_batches=1,
+        accumulation="exact",
+        max_epochs=20,
+        batch_size=512,
+        lr=3e-3,
+        lr_schedule="cosine",
+        optimizer="adam",
+        device="cpu",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=10,
+        callbacks=None,
+        net_params=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_clusters = n_clusters
+        self.backbone = backbone
+        self.n_components = n_components
+        self.hidden_units = hidden_units
+        self.weights = weights
+        self.image_shape = image_shape
+        self.augment = augment
+        self.entropy_weight = entropy_weight
+        self.class_entropy_weight = class_entropy_weight
+        self.consistency_weight = consistency_weight
+        self.n_init = n_init
+        self.init_epochs = init_epochs
+        self.n_heads = n_heads
+        self.accumulate_batches = accumulate_batches
+        self.accumulation = accumulation
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.optimizer = optimizer
+        self.device = device
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Train the network and put the samples into clusters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Training data, at least ``n_clusters`` samples and at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : RECALClusterer
+            Fitted clusterer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X or a parameter is invalid, there are fewer samples than clusters, ``device`` is not there, ``weights``
+            do not fit the network, or a ``warm_start`` meets changed parameters of the network.
+        FileNotFoundError
+            If there is no file ``weights``.
+        FloatingPointError
+            If the training diverges.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If at most half of the clusters are used.
+        UserWarning
+            If a step has fewer rows than there are clusters.
+        """
+        self._check_params()
+        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
+        if from_scratch:
+            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
+        X = validate_rows(self, X, reset=from_scratch)
+        if len(X) < self.n_clusters:
+            raise ValueError(
+                f"n_samples={len(X)} must be at least n_clusters={self.n_clusters}: give more samples or ask for fewer "
+                "clusters."
+            )
+        if from_scratch:
+            self.location_, self.scale_ = location_and_scale(X)
+            self._model = self._model_params()
+            self.init_losses_ = np.empty((0, self.n_heads))
+        else:
+            check_goes_on(self)
+            for name in _SHARED:
+                setattr(self.net_.module_, name, getattr(self, name))
+        vars(self).pop("labels_", None)
+        X = self._standardize(X)
+        self._train(X)
+        self.labels_ = self._probabilities(X).argmax(axis=1)
+        self._warn_of_collapse()
+        return self
+
+    def predict(self, X):
+        """Most probable cluster of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), dtype int64
+            Clusters, from 0 to ``n_clusters`` - 1.
+        """
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X):
+        """Probabilities p(y|x) of the clusters for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_clusters)
+            They sum to 1 in each row. Of the dtype of X.
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        probabilities = self._probabilities(self._standardize(X)).astype(X.dtype)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+
+    def transform(self, X):
+        """Embedding z of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
+            Data.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            Embedding, of the dtype of X.
+        """
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        return infer(self.net_, self.net_.module_.embed, self._standardize(X)).astype(X.dtype, copy=False)
+
+    def _check_params(self):
+        check_torch_params(self)
+        for name in ("n_clusters", "n_components", "n_init", "init_epochs", "n_heads", "accumulate_batches"):
+            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
+        check_scalar(self.entropy_weight, "entropy_weight", numbers.Real, min_val=0, include_boundaries="neither")
+        check_scalar(self.class_entropy_weight, "class_entropy_weight", numbers.Real, min_val=0)
+        check_scalar(self.consistency_weight, "consistency_weight", numbers.Real, min_val=0)
+        check_choice("accumulation", self.accumulation, ("exact", "running"))
+        if self.weights is not None and self.backbone != "vgg16_bn":
+            raise ValueError(
+                f'weights are those of backbone="vgg16_bn"; got weights={self.weights!r} and '
+                f"backbone={self.backbone!r}."
+            )
+        if self.accumulate_batches * self.batch_size < self.n_clusters:
+            warnings.warn(
+                f"A step has {self.accumulate_batches} x {self.batch_size} rows (accumulate_batches x batch_size), "
+                f"fewer than n_clusters={self.n_clusters}: the mean prediction of so few rows cannot use all clusters. "
+                "Raise one of them.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _train(self, X):
+        seed = draw_seed(self.random_state)
+        data, valid_data = (as_tensor(X),), None
+        options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule}
+        if self.early_stopping:
+            rows, valid_rows = split_rows(len(X), self.validation_fraction, seed)
+            data, valid_data = (data[0][rows],), (data[0][valid_rows],)
+            options["patience"] = self.patience
+        fit_net(
+            self,
+            RECAL,
+            self._module_params,
+            data,
+            valid_data,
+            seed=seed,
+            keep=self.warm_start,
+            take_over=partial(self._take_over, X=X[: self.batch_size]),
+            net_class=RECALNet,
+            choose=partial(self._best_start, data=data, seed=seed) if self.n_init > 1 else None,
+            **options,
+        )
+
+    def _best_start(self, make, data, seed):
+        """The net of lowest loss of several short trainings, with its best head alone."""
+        losses, best = [], None
+        for i in range(self.n_init):
+            net = make()
+            train(net, data, max_epochs=self.init_epochs, seed=seed + i + 1, verbose=self.verbose)
+            losses.append(net.history[-1, "head_losses"])
+            if best is None or min(losses[-1]) < min(map(min, losses[:-1])):
+                best = net
+        self.init_losses_ = np.array(losses)
+        best.module_.keep_head(int(self.init_losses_.min(axis=0).argmin()))
+        forget_optimizer(best)  # it knows the weights of all heads
+        best.initialize_history()
+        return best
+
+    def _take_over(self, net, X):
+        """Make a trained net the fitted one, if what it gives is finite."""
+        if not np.isfinite(infer(net, net.module_.logits, X)).all():
+            raise FloatingPointError(
+                f"The trained network gives values that are not finite, with lr={self.lr}: try a smaller lr."
+            )
+        self.history_ = [
+            {name: value for name, value in epoch.items() if name != "head_losses"} for epoch in epochs_as_dicts(net)
+        ]
+        self.net_ = net
+
+    def _warn_of_collapse(self):
+        n_used = len(np.unique(self.labels_))
+        if n_used <= self.n_clusters / 2:
+            warnings.warn(
+                f"Only {n_used} of {self.n_clusters} clusters are used: the samples may be too much alike, or the "
+                "training collapsed. Try a smaller entropy_weight, a larger class_entropy_weight or another "
+                "random_state.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _model_params(self):
+        return {name: getattr(self, name) for name in ("backbone", "hidden_units", "n_clusters", "n_components")}
+
+    def _module_params(self):
+        input_shape = self.image_shape_ or (self.n_features_in_,)
+        body = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_}
+        backbone = resolve_body("backbone", self.backbone, DENSE, NormalizedConvEncoder, vgg16_bn=VGG16BN, **body)
+        return {
+            "input_shape": input_shape,
+            "n_clusters": self.n_clusters,
+            "n_components": self.n_components,
+            "n_heads": self.n_heads if self.n_init > 1 else 1,
+            "backbone": backbone if self.weights is None else partial(pretrained, backbone, weights=self.weights),
+            "augment": resolve_augment(self.augment, input_shape),
+        } | {name: getattr(self, name) for name in _SHARED}
+
+    def _probabilities(self, Z):
+        return infer(self.net_, self.net_.module_.probabilities, Z)
+
+    def _standardize(self, X):
+        return standardize(X, self.location_, self.scale_)
+
+    @property
+    def _n_features_out(self):
+        return self.n_components
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
+
+def pretrained(backbone, input_shape, n_outputs, weights):
+    """The backbone with published weights in its feature layers."""
+    net = backbone(input_shape, n_outputs)
+    load_features(net, weights)
+    return net

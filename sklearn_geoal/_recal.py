@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
@@ -42,13 +43,16 @@ DENSE = partial(DenseEncoder, hidden_units=(256, 128))
 # parameters of the estimator that the network has under the same names
 _SHARED = ("entropy_weight", "class_entropy_weight", "consistency_weight", "accumulate_batches", "accumulation")
 
+# rows, some of them repeatedly, whose views tell which clusters belong together
+N_ENCOUNTERS = 20_000
+
 
 class RECALNet(TensorNet):
     """A skorch net that takes each step on several mini-batches together."""
 
     def train_step_single(self, batch, **fit_params):
         terms = self.module_.backward(*batch, self.batch_size)
-        return {"loss": self.module_.loss(*terms).mean(), "terms": terms, "y_pred": None}
+        return {"loss": self.module_.loss(*terms), "terms": terms, "y_pred": None}
 
     def run_epoch(self, data, generator=None):
         """Mean loss of a step. An epoch is a pass over the rows, or several passes over few."""
@@ -64,15 +68,14 @@ class RECALNet(TensorNet):
             batch = (x[rows].to(self.device, non_blocking=True),)
             self.notify("on_batch_begin", batch=batch, training=True)
             step = self.train_step(batch)
-            conditional_entropy, mean_p, disagreement = terms = step["terms"]
+            conditional_entropy, mean_p, disagreement = step["terms"]
             # summed on the device: reading it would wait for every step
-            totals += torch.stack([conditional_entropy, entropy(mean_p), disagreement, self.module_.loss(*terms)])
+            totals += torch.stack([step["loss"], conditional_entropy, entropy(mean_p), disagreement])
             self.notify("on_batch_end", batch=batch, training=True, **step)
-        means = (totals / n_steps).tolist()  # of each head
-        for name, values in zip(("conditional_entropy", "class_entropy", "disagreement"), means, strict=False):
-            self.history.record(name, float(np.mean(values)))
-        self.history.record("head_losses", means[-1])
-        return float(np.mean(means[-1]))
+        loss, *means = (totals / n_steps).tolist()
+        for name, mean in zip(("conditional_entropy", "class_entropy", "disagreement"), means, strict=True):
+            self.history.record(name, mean)
+        return loss
 
 
 class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -88,8 +91,9 @@ class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     used), and two augmented copies x' and x'' of each sample, which should meet in one cluster. It needs no labels, no
     initial clusters and no weights trained on other images.
 
-    Such a training ends in one of many optima, and its loss says which are good: several short trainings are made, each
-    of a network with several heads, outputs on a common embedding, and the head of lowest loss is trained on.
+    Trained like this from the start, a network often splits one cluster and joins two others, and cannot go back. So
+    it first has several times as many clusters. After some epochs those between which the copies of a sample change
+    most are merged, until ``n_clusters`` are left, and the training goes on.
 
     All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
     left to a ``StandardScaler`` or ``MinMaxScaler`` before this clusterer.
@@ -114,24 +118,27 @@ class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     image_shape : tuple of int (channels, height, width), default=None
         Tells that the rows of X are flattened images. An X of shape (n_samples, channels, height, width) says so
         itself.
-    augment : {"auto", "table", "spectra", "image", "aerial"}, augmentation, function, list of these or None, \
-default="auto"
-        What changes samples at random and should leave their clusters as they are: a preset or augmentations of
-        :mod:`sklearn_geoal.augment`, which are given standardised samples. "auto" is "image" for images and "table" for
-        rows of features; choose "spectra" where the features are bands in their order, "aerial" for images that have
-        no upper side. None changes nothing, and there is no consistency to ask for, as in the paper.
+    augment : {"auto", "adversarial", "table", "spectra", "image", "aerial"}, augmentation, function, list of these or \
+None, default="auto"
+        What changes samples and should leave their clusters as they are: a preset or augmentations of
+        :mod:`sklearn_geoal.augment`, which are given standardised samples, or "adversarial" for small steps in the
+        direction in which the predictions change most (virtual adversarial training [2]_, [3]_). "auto" is "image" for
+        images and "adversarial" for rows of features; choose "spectra" where the features are bands in their order,
+        "aerial" for images that have no upper side. None changes nothing, and there is no consistency to ask for, as in
+        the paper.
     entropy_weight : float, default=0.5
         Weight lambda of H(y|x), above 0. Too large, clusters merge; too small, samples stay between clusters.
     class_entropy_weight : float, default=3.0
         Weight w of H(y). The larger, the more alike in size the clusters.
     consistency_weight : float, default=2.0
         Weight c of the disagreement of augmented copies.
-    n_init : int, default=4
-        Number of short trainings, of which the one of lowest loss is trained on. With 1 there is none.
-    init_epochs : int, default=8
+    overclustering : int, default=4
+        How many times ``n_clusters`` there are at first. With 1 nothing is merged.
+    n_init : int, default=3
+        Number of starts, short trainings up to the merging. The one is trained on whose merged clusters say most about
+        each other in two copies of a sample.
+    init_epochs : int, default=6
         Number of passes over X of each of them.
-    n_heads : int, default=4
-        Number of heads of each of them.
     accumulate_batches : int, default=1
         Number t of mini-batches of a step of the optimiser. The class entropy needs many samples, some ten for each
         cluster or more: where memory does not hold them, take t smaller mini-batches.
@@ -165,7 +172,7 @@ default="auto"
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__weight_decay": 1e-4}``.
     warm_start : bool, default=False
-        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without further starts; what
+        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without another start; what
         X is shifted and scaled by stays. An interrupted ``fit`` then leaves the estimator at the last completed epoch,
         without ``labels_``.
     random_state : int, RandomState instance or None, default=None
@@ -178,8 +185,9 @@ default="auto"
     ----------
     labels_ : ndarray of shape (n_samples,)
         Cluster of each sample of ``fit``, as ``predict`` gives it.
-    init_losses_ : ndarray of shape (n_init, n_heads)
-        Loss of each head of each start, the mean over its last epoch. Empty without starts.
+    init_scores_ : ndarray of shape (n_init,)
+        Mutual information in nats of the clusters of two copies of a sample, after the merging of each start. Empty
+        if there is but one start and nothing to merge.
     net_ : skorch net
         The trained net; ``net_.module_`` is the torch module.
     history_ : list of dict
@@ -188,6 +196,9 @@ default="auto"
         nats, and of the loss L ("train_loss"), and, if ``early_stopping``, "valid_loss".
     location_, scale_ : float
         What X is shifted and scaled by.
+    epsilon_ : float or None
+        Length of the adversarial perturbations of standardised samples: a quarter of the median distance of a sample to
+        its tenth nearest neighbour, measured on at most 5000 samples.
     image_shape_ : tuple of int or None
         (channels, height, width) if the rows are images.
     n_features_in_ : int
@@ -204,7 +215,7 @@ default="auto"
     Notes
     -----
     The paper trains with ``backbone="vgg16_bn"``, ImageNet's ``weights``, ``augment=None``, ``class_entropy_weight=1``,
-    ``n_init=1``, ``optimizer="sgd"`` with ``net_params={"optimizer__momentum": 0.9}``, ``lr=1e-4`` and a constant
+    ``overclustering=1``, ``n_init=1``, ``optimizer="sgd"`` with ``net_params={"optimizer__momentum": 0.9}``, ``lr=1e-4`` and a constant
     learning rate. Its network ends in a ReLU between the batch normalisation and the softmax, which is left out here.
 
     With ``accumulation="exact"`` both passes meet the same augmented samples and batch statistics, so that the gradient
@@ -215,6 +226,10 @@ default="auto"
     ----------
     .. [1] Saha, J. and Mukhopadhyay, J., "RECAL: reuse of established CNN classifier apropos unsupervised learning
        paradigm", arXiv:1906.06480, 2019.
+    .. [2] Miyato, T., Maeda, S., Koyama, M. and Ishii, S., "Virtual adversarial training: a regularization method for
+       supervised and semi-supervised learning", IEEE TPAMI, 2019.
+    .. [3] Hu, W., Miyato, T., Tokui, S., Matsumoto, E. and Sugiyama, M., "Learning discrete representations via
+       information maximizing self-augmented training", ICML, 2017.
 
     Examples
     --------
@@ -242,9 +257,9 @@ default="auto"
         entropy_weight=0.5,
         class_entropy_weight=3.0,
         consistency_weight=2.0,
-        n_init=4,
-        init_epochs=8,
-        n_heads=4,
+        overclustering=4,
+        n_init=3,
+        init_epochs=6,
         accumulate_batches=1,
         accumulation="exact",
         max_epochs=20,
@@ -272,9 +287,9 @@ default="auto"
         self.entropy_weight = entropy_weight
         self.class_entropy_weight = class_entropy_weight
         self.consistency_weight = consistency_weight
+        self.overclustering = overclustering
         self.n_init = n_init
         self.init_epochs = init_epochs
-        self.n_heads = n_heads
         self.accumulate_batches = accumulate_batches
         self.accumulation = accumulation
         self.max_epochs = max_epochs
@@ -337,7 +352,8 @@ default="auto"
         if from_scratch:
             self.location_, self.scale_ = location_and_scale(X)
             self._model = self._model_params()
-            self.init_losses_ = np.empty((0, self.n_heads))
+            self.epsilon_ = self._epsilon(X)
+            self.init_scores_ = np.empty(0)
         else:
             check_goes_on(self)
             for name in _SHARED:
@@ -401,12 +417,13 @@ default="auto"
 
     def _check_params(self):
         check_torch_params(self)
-        for name in ("n_clusters", "n_components", "n_init", "init_epochs", "n_heads", "accumulate_batches"):
+        for name in ("n_clusters", "n_components", "overclustering", "n_init", "init_epochs", "accumulate_batches"):
             check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
         check_scalar(self.entropy_weight, "entropy_weight", numbers.Real, min_val=0, include_boundaries="neither")
         check_scalar(self.class_entropy_weight, "class_entropy_weight", numbers.Real, min_val=0)
         check_scalar(self.consistency_weight, "consistency_weight", numbers.Real, min_val=0)
         check_choice("accumulation", self.accumulation, ("exact", "running"))
+        check_choice("lr_schedule", self.lr_schedule, ("constant", "cosine"))  # the starts would not meet it
         if self.weights is not None and self.backbone != "vgg16_bn":
             raise ValueError(
                 f'weights are those of backbone="vgg16_bn"; got weights={self.weights!r} and '
@@ -420,6 +437,14 @@ default="auto"
                 UserWarning,
                 stacklevel=3,
             )
+
+    def _epsilon(self, X):
+        """Length of adversarial perturbations of X, None where it is augmented otherwise."""
+        is_image = self.image_shape_ is not None and math.prod(self.image_shape_[1:]) > 1
+        names = ("adversarial",) if is_image else ("adversarial", "auto")
+        if isinstance(self.augment, str) and self.augment in names:
+            return 0.25 * distance_to_neighbors(self._standardize(X))
+        return None
 
     def _train(self, X):
         seed = draw_seed(self.random_state)
@@ -439,34 +464,31 @@ default="auto"
             keep=self.warm_start,
             take_over=partial(self._take_over, X=X[: self.batch_size]),
             net_class=RECALNet,
-            choose=partial(self._best_start, data=data, seed=seed) if self.n_init > 1 else None,
+            choose=partial(self._start, x=data[0], seed=seed) if self.overclustering * self.n_init > 1 else None,
             **options,
         )
 
-    def _best_start(self, make, data, seed):
-        """The net of lowest loss of several short trainings, with its best head alone."""
-        losses, best = [], None
+    def _start(self, make, x, seed):
+        """The best net of several short trainings, after its clusters were merged."""
+        scores, best = [], None
         for i in range(self.n_init):
             net = make()
-            train(net, data, max_epochs=self.init_epochs, seed=seed + i + 1, verbose=self.verbose)
-            losses.append(net.history[-1, "head_losses"])
-            if best is None or min(losses[-1]) < min(map(min, losses[:-1])):
+            train(net, (x,), max_epochs=self.init_epochs, seed=seed + i + 1, verbose=self.verbose)
+            scores.append(merge_clusters(net, x, self.n_clusters, seed))
+            if best is None or scores[-1] > max(scores[:-1]):
                 best = net
-        self.init_losses_ = np.array(losses)
-        best.module_.keep_head(int(self.init_losses_.min(axis=0).argmin()))
-        forget_optimizer(best)  # it knows the weights of all heads
+        self.init_scores_ = np.array(scores)
+        forget_optimizer(best)  # it knows the outputs that were merged
         best.initialize_history()
         return best
 
     def _take_over(self, net, X):
         """Make a trained net the fitted one, if what it gives is finite."""
-        if not np.isfinite(infer(net, net.module_.logits, X)).all():
+        if not np.isfinite(infer(net, net.module_.log_probabilities, X)).all():
             raise FloatingPointError(
                 f"The trained network gives values that are not finite, with lr={self.lr}: try a smaller lr."
             )
-        self.history_ = [
-            {name: value for name, value in epoch.items() if name != "head_losses"} for epoch in epochs_as_dicts(net)
-        ]
+        self.history_ = epochs_as_dicts(net)
         self.net_ = net
 
     def _warn_of_collapse(self):
@@ -489,11 +511,11 @@ default="auto"
         backbone = resolve_body("backbone", self.backbone, DENSE, NormalizedConvEncoder, vgg16_bn=VGG16BN, **body)
         return {
             "input_shape": input_shape,
-            "n_clusters": self.n_clusters,
+            "n_clusters": self.overclustering * self.n_clusters,
             "n_components": self.n_components,
-            "n_heads": self.n_heads if self.n_init > 1 else 1,
             "backbone": backbone if self.weights is None else partial(pretrained, backbone, weights=self.weights),
-            "augment": resolve_augment(self.augment, input_shape),
+            "augment": resolve_augment(self.augment if self.epsilon_ is None else None, input_shape),
+            "epsilon": self.epsilon_,
         } | {name: getattr(self, name) for name in _SHARED}
 
     def _probabilities(self, Z):
@@ -504,10 +526,32 @@ default="auto"
 
     @property
     def _n_features_out(self):
-        return self.n_components
+        return self.net_.module_.norm.num_features
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def merge_clusters(net, x, n_clusters, seed):
+    """Merge the clusters of a net until ``n_clusters`` are left, and return the mutual information of two views."""
+    module = net.module_
+    order = cycled(len(x), N_ENCOUNTERS, torch.Generator().manual_seed(seed))
+    net._set_training(False)
+    encounters = sum(module.encounters(x[rows.to(x.device)].to(net.device)) for rows in order.split(net.batch_size))
+    return float(module.merge(encounters, n_clusters))
+
+
+def distance_to_neighbors(X, n_neighbors=10, max_samples=5000):
+    """Median distance of samples to their tenth nearest neighbour, or the last there is."""
+    X = X[np.random.default_rng(0).permutation(len(X))[:max_samples]]
+    neighbors = NearestNeighbors(n_neighbors=min(n_neighbors, len(X) - 1)).fit(X)
+    distances, _ = neighbors.kneighbors()  # of each to the others
+    return float(np.median(distances[:, -1]))
 
 
 def pretrained(backbone, input_shape, n_outputs, weights):

@@ -1,5 +1,6 @@
 """RECAL: clusters as the outputs of a network that learns from the entropies of what it predicts."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -7,20 +8,25 @@ from torch import nn
 from . import checked
 from .norms import batch_statistics
 
+# below this times the mean mass, a cluster is next to empty
+SMALL = 0.1
+
 
 class RECAL(nn.Module):
-    """A network that takes a row to an embedding, and heads that each take this to the probabilities of clusters.
+    """A network that takes a row to an embedding and this to the probabilities of clusters.
 
     Parameters
     ----------
     input_shape : tuple of int
         Shape in which the backbone takes a row: (n_features,) or (channels, height, width).
-    n_clusters, n_components, n_heads : int
-        Numbers of clusters, of dimensions of the embedding and of heads.
+    n_clusters, n_components : int
+        Numbers of clusters, until some are merged, and of dimensions of the embedding.
     backbone : callable
         ``backbone(input_shape, n_components)`` returns the module that gives the embedding.
     augment : Compose
         Augmentation of a batch.
+    epsilon : float or None
+        Length of the adversarial perturbations that take the place of the augmentation.
     entropy_weight, class_entropy_weight, consistency_weight : float
         Weights of H(y|x), H(y) and of the disagreement of two views of a row.
     accumulate_batches : int
@@ -34,9 +40,9 @@ class RECAL(nn.Module):
         input_shape,
         n_clusters,
         n_components,
-        n_heads,
         backbone,
         augment,
+        epsilon,
         entropy_weight,
         class_entropy_weight,
         consistency_weight,
@@ -44,71 +50,69 @@ class RECAL(nn.Module):
         accumulation,
     ):
         super().__init__()
-        self.input_shape, self.n_clusters = tuple(input_shape), n_clusters
-        self.augment = augment
+        self.input_shape = tuple(input_shape)
+        self.augment, self.epsilon = augment, epsilon
         self.entropy_weight, self.class_entropy_weight = entropy_weight, class_entropy_weight
         self.consistency_weight = consistency_weight
         self.accumulate_batches, self.accumulation = accumulate_batches, accumulation
         self.backbone = checked(backbone(self.input_shape, n_components), self.input_shape, (n_components,))
         self.norm = nn.BatchNorm1d(n_components)
-        self.heads = nn.Linear(n_components, n_heads * n_clusters)
-        self.heads_norm = nn.BatchNorm1d(n_heads * n_clusters)
+        self.head = nn.Linear(n_components, n_clusters, bias=False)
+        self.head_norm = nn.BatchNorm1d(n_clusters)
 
     def forward(self, x):  # (n, ...) -> (), what a validation measures
-        return self.loss(*self.terms(self.views(x))).mean()
+        return self.loss(*self.terms(self.views(x)))
 
     def embed(self, x):
         """z: (n, ...) -> (n, n_components)."""
         return F.relu(self.norm(self.backbone(x.view(-1, *self.input_shape))))
 
-    def logits(self, x):
-        """log p(y|x) up to a constant of each row and head: (n, ...) -> (n, n_heads, n_clusters)."""
-        return self.heads_norm(self.heads(self.embed(x))).unflatten(1, (-1, self.n_clusters))
+    def log_probabilities(self, x):
+        """log p(y|x): (n, ...) -> (n, n_clusters)."""
+        return torch.log_softmax(self.head_norm(self.head(self.embed(x))), dim=1)
 
     def probabilities(self, x):
-        """p(y|x) of the first head: (n, ...) -> (n, n_clusters)."""
-        return torch.softmax(self.logits(x)[:, 0], dim=1)
-
-    def keep_head(self, index):
-        """Drop all heads but one."""
-        rows = slice(index * self.n_clusters, (index + 1) * self.n_clusters)
-        n_outputs = self.heads.out_features
-        for layer in (self.heads, self.heads_norm):
-            for values in (*layer.parameters(), *layer.buffers()):
-                if values.ndim and len(values) == n_outputs:
-                    values.data = values.data[rows].clone()
-        self.heads.out_features = self.heads_norm.num_features = self.n_clusters
+        """p(y|x): (n, ...) -> (n, n_clusters)."""
+        return self.log_probabilities(x).exp()
 
     @torch.no_grad()
     def views(self, x):
         """What the network sees of rows: two augmented copies of each, or the rows themselves without augmentation.
 
+        With adversarial perturbations they are the rows and the perturbed rows.
+
         (n, ...) -> (n_views, n, ...)
         """
         x = x.view(-1, *self.input_shape)
+        if self.epsilon is not None:
+            return torch.stack([x, x + self.epsilon * self.adversarial_direction(x)])
         if not self.augment.augmentations:
             return x[None]
         return torch.stack([self.augment(x), self.augment(x)])
 
-    def terms(self, views):
-        """H(y|x), the mean prediction and the disagreement of the views, for each head.
+    def adversarial_direction(self, x):
+        """Unit vectors along which the predictions change most, by one step of power iteration."""
+        d = unit(torch.randn_like(x)).requires_grad_()
+        with batch_statistics(self), torch.enable_grad():
+            p = self.probabilities(x).detach()
+            log_q = self.log_probabilities(x + self.epsilon * d)
+            (gradient,) = torch.autograd.grad(-(p * log_q).sum(), d)  # of the Kullback-Leibler divergence of q from p
+        return unit(gradient)
 
-        (n_views, n, ...) -> (n_heads,), (n_heads, n_clusters), (n_heads,)
-        """
-        log_p = torch.log_softmax(self.logits(views.flatten(0, 1)), dim=2)
-        log_p = log_p.unflatten(0, views.shape[:2])  # (n_views, n, n_heads, n_clusters)
+    def terms(self, views):
+        """H(y|x), the mean prediction and the disagreement of the views: (n_views, n, ...) -> (), (n_clusters,), ()."""
+        log_p = self.log_probabilities(views.flatten(0, 1)).unflatten(0, views.shape[:2])  # (n_views, n, n_clusters)
         p = log_p.exp()
-        conditional_entropy = -(p * log_p).sum(dim=3).mean(dim=(0, 1))
+        conditional_entropy = -(p * log_p).sum(dim=2).mean()
         # -log of the probability that the two views, each put into a cluster at random by its p, meet in one
-        disagreement = -torch.logsumexp(log_p.sum(dim=0), dim=2).mean(dim=0) * (len(views) > 1)
+        disagreement = -torch.logsumexp(log_p.sum(dim=0), dim=1).mean() * (len(views) > 1)
         return conditional_entropy, p.mean(dim=(0, 1)), disagreement
 
     def loss(self, conditional_entropy, mean_p, disagreement):
-        """lambda H(y|x) - w H(y) + c disagreement: (n_heads,)."""
-        class_entropy = entropy(mean_p)
+        """lambda H(y|x) - w H(y) + c disagreement."""
         return (
             self.entropy_weight * conditional_entropy
-            - self.class_entropy_weight * class_entropy
+            - self.class_entropy_weight * entropy(mean_p)
             + self.consistency_weight * disagreement
         )
 
@@ -119,10 +123,12 @@ class RECAL(nn.Module):
         the gradient of its own: that of -H(q) is sum_k log(q_k) dq_k, the mean of sum_k log(q_k) dp_k over mini-batches
         with the mean predictions p. In "running" accumulation the last mini-batch alone stands for all of them.
         """
-        parts = [self.views(part) for part in x.tensor_split(-(-len(x) // batch_size))]
+        # no part of a single row, on which batch normalisation cannot train
+        n_parts = min(-(-len(x) // batch_size), len(x) // 2)
+        parts = [self.views(part) for part in x.tensor_split(n_parts)]
         if len(parts) == 1:
             terms = self.terms(parts[0])
-            self.loss(*terms).mean().backward()
+            self.loss(*terms).backward()
             return tuple(term.detach() for term in terms)
         shares = [part.shape[1] / len(x) for part in parts]
         with torch.no_grad(), batch_statistics(self):
@@ -133,9 +139,69 @@ class RECAL(nn.Module):
         for part, share in zip(parts, shares, strict=True) if is_exact else [(parts[-1], 1.0)]:
             conditional_entropy, p, disagreement = self.terms(part)
             loss = self.entropy_weight * conditional_entropy + self.consistency_weight * disagreement
-            loss = loss + self.class_entropy_weight * (log_q * p).sum(dim=1)
-            (share * loss.mean()).backward()
+            (share * (loss + self.class_entropy_weight * (log_q * p).sum())).backward()
         return tuple(terms)
+
+    @torch.no_grad()
+    def encounters(self, x):
+        """Sum over rows of p(y|x') p(y|x'')^T, how often two views of a row meet in two clusters."""
+        views = self.views(x)
+        first, second = self.probabilities(views[0]), self.probabilities(views[-1])
+        return first.T @ second
+
+    @torch.no_grad()
+    def merge(self, encounters, n_clusters):
+        """Merge clusters until ``n_clusters`` are left, given all ``encounters``, and return I(y', y'') of the merged.
+
+        The weights of the output of a merged cluster are the mean of those of its parts.
+        """
+        groups = torch.as_tensor(agglomerate(encounters.double().cpu().numpy(), n_clusters)).to(encounters.device)
+        members = F.one_hot(groups, n_clusters).to(encounters)  # (n_parts, n_clusters)
+        mass = members * encounters.sum(dim=1, keepdim=True)
+        scale = self.head_norm.weight / (self.head_norm.running_var + self.head_norm.eps).sqrt()
+        weights = (mass / mass.sum(dim=0)).T @ (scale[:, None] * self.head.weight)
+        self.head = nn.Linear(weights.shape[1], n_clusters, bias=False).to(weights)
+        self.head.weight.copy_(weights)
+        self.head_norm = nn.BatchNorm1d(n_clusters).to(weights)
+        return mutual_information(members.T @ encounters @ members)
+
+
+def agglomerate(encounters, n_groups):
+    """Group of each cluster, after the pair of largest lift was merged again and again.
+
+    The lift P(a, b) / P(a) P(b) is how much more often two views of a row are in a and b than two views of any two
+    rows: between parts of what belongs together the views change. The lift of merged clusters is the mean of theirs,
+    weighted by mass (average linkage). Clusters that are next to empty are merged first.
+
+    (n_clusters, n_clusters) -> (n_clusters,)
+    """
+    P = (encounters + encounters.T) / (2 * encounters.sum())
+    groups = np.arange(len(P))
+    while len(P) > n_groups:
+        mass = P.sum(axis=1)
+        lift = P / np.maximum(np.outer(mass, mass), np.finfo(float).tiny)
+        np.fill_diagonal(lift, -1.0)
+        smallest = mass.argmin()
+        rows = [smallest] if mass[smallest] < SMALL * mass.mean() else np.arange(len(P))
+        a, b = np.unravel_index(lift[rows].argmax(), lift[rows].shape)
+        a, b = sorted((rows[a], b))
+        P[a] += P[b]
+        P[:, a] += P[:, b]
+        P = np.delete(np.delete(P, b, axis=0), b, axis=1)
+        groups[groups == b] = a
+        groups[groups > b] -= 1
+    return groups
+
+
+def mutual_information(counts):
+    """I in nats of two variables, from how often their values meet: (m, n) -> ()."""
+    p = counts / counts.sum()
+    return entropy(p.sum(dim=0)) + entropy(p.sum(dim=1)) - entropy(p.flatten())
+
+
+def unit(x):
+    """Rows of unit length: (n, ...) -> (n, ...)."""
+    return F.normalize(x.flatten(1)).view_as(x)
 
 
 def entropy(p):

@@ -215,8 +215,9 @@ None, default="auto"
     Notes
     -----
     The paper trains with ``backbone="vgg16_bn"``, ImageNet's ``weights``, ``augment=None``, ``class_entropy_weight=1``,
-    ``overclustering=1``, ``n_init=1``, ``optimizer="sgd"`` with ``net_params={"optimizer__momentum": 0.9}``, ``lr=1e-4`` and a constant
-    learning rate. Its network ends in a ReLU between the batch normalisation and the softmax, which is left out here.
+    ``overclustering=1``, ``n_init=1``, ``optimizer="sgd"`` with ``net_params={"optimizer__momentum": 0.9}``,
+    ``lr=1e-4`` and a constant learning rate. Its network ends in a ReLU between the batch normalisation and the
+    softmax, which is left out here.
 
     With ``accumulation="exact"`` both passes meet the same augmented samples and batch statistics, so that the gradient
     is that of all mini-batches up to rounding, unless an own backbone has dropout. "running" gives t times the gradient

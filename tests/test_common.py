@@ -45,6 +45,7 @@ GRIDS = {
     "MixMatchSegmenter": {"hidden_units": [(8,), (16,)]},
     "NetClassifier": {"hidden_units": [(8,), (16,)]},
     "PatchTransformer": {"size": [1, 2]},
+    "RECALClusterer": {"n_components": [4, 8], "n_init": [1], "max_epochs": [2]},
     "ReflectanceTransformer": {"gain": [0.5, 1.0]},
     "SpatialWindow": {"size": [1, 3]},
     "VAETransformer": {"n_components": [1, 2]},

@@ -137,7 +137,7 @@ None, default="auto"
     n_init : int, default=3
         Number of starts, short trainings up to the merging. The one is trained on whose merged clusters say most about
         each other in two copies of a sample.
-    init_epochs : int, default=6
+    init_epochs : int, default=8
         Number of passes over X of each of them.
     accumulate_batches : int, default=1
         Number t of mini-batches of a step of the optimiser. The class entropy needs many samples, some ten for each
@@ -260,7 +260,7 @@ None, default="auto"
         consistency_weight=2.0,
         overclustering=4,
         n_init=3,
-        init_epochs=6,
+        init_epochs=8,
         accumulate_batches=1,
         accumulation="exact",
         max_epochs=20,

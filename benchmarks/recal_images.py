@@ -78,7 +78,7 @@ def run(name, seed, full, quick, device):
         "loss": recal.history_[-1]["train_loss"],
     }
     row |= {measure: float(normalized_mutual_info_score(y, found)) for measure, found in labels.items()}
-    row |= {"accuracy": matched_accuracy(y, recal.labels_), "init_losses": recal.init_losses_.tolist()}
+    row |= {"accuracy": matched_accuracy(y, recal.labels_), "init_scores": recal.init_scores_.tolist()}
     print(
         "  ".join(f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
     )

@@ -48,6 +48,7 @@ GRIDS = {
     "RECALClusterer": {"n_components": [4, 8], "n_init": [1], "max_epochs": [2]},
     "ReflectanceTransformer": {"gain": [0.5, 1.0]},
     "SpatialWindow": {"size": [1, 3]},
+    "SymmetricVAEClassifier": {"n_components": [1, 2], "max_epochs": [3]},
     "VAETransformer": {"n_components": [1, 2]},
 }
 

@@ -59,6 +59,7 @@ class RECAL(nn.Module):
         self.norm = nn.BatchNorm1d(n_components)
         self.head = nn.Linear(n_components, n_clusters, bias=False)
         self.head_norm = nn.BatchNorm1d(n_clusters)
+        self.register_buffer("log_sizes", torch.zeros(n_clusters))  # expected, in units of their mean
 
     def forward(self, x):  # (n, ...) -> (), what a validation measures
         return self.loss(*self.terms(self.views(x)))
@@ -109,10 +110,13 @@ class RECAL(nn.Module):
         return conditional_entropy, p.mean(dim=(0, 1)), disagreement
 
     def loss(self, conditional_entropy, mean_p, disagreement):
-        """lambda H(y|x) - w H(y) + c disagreement."""
+        """lambda H(y|x) - w (H(y) + sum_k p_k log(K pi_k)) + c disagreement.
+
+        Up to a constant the second term is w times the divergence of the mean prediction p from the expected sizes pi.
+        """
         return (
             self.entropy_weight * conditional_entropy
-            - self.class_entropy_weight * entropy(mean_p)
+            - self.class_entropy_weight * (entropy(mean_p) + (mean_p * self.log_sizes).sum())
             + self.consistency_weight * disagreement
         )
 
@@ -134,7 +138,7 @@ class RECAL(nn.Module):
         with torch.no_grad(), batch_statistics(self):
             passed = zip(*(self.terms(part) for part in parts), strict=True)
             terms = [sum(s * term for s, term in zip(shares, of_parts, strict=True)) for of_parts in passed]
-        log_q = terms[1].clamp_min(torch.finfo(x.dtype).tiny).log()
+        log_q = terms[1].clamp_min(torch.finfo(x.dtype).tiny).log() - self.log_sizes
         is_exact = self.accumulation == "exact"
         for part, share in zip(parts, shares, strict=True) if is_exact else [(parts[-1], 1.0)]:
             conditional_entropy, p, disagreement = self.terms(part)
@@ -153,16 +157,17 @@ class RECAL(nn.Module):
     def merge(self, encounters, n_clusters):
         """Merge clusters until ``n_clusters`` are left, given all ``encounters``, and return I(y', y'') of the merged.
 
-        The weights of the output of a merged cluster are the mean of those of its parts.
+        A merged cluster has the mean weights of its parts, and as expected size the sum of theirs.
         """
         groups = torch.as_tensor(agglomerate(encounters.double().cpu().numpy(), n_clusters)).to(encounters.device)
         members = F.one_hot(groups, n_clusters).to(encounters)  # (n_parts, n_clusters)
-        mass = members * encounters.sum(dim=1, keepdim=True)
+        mass = members * encounters.sum(dim=1, keepdim=True).clamp_min(torch.finfo(encounters.dtype).tiny)
         scale = self.head_norm.weight / (self.head_norm.running_var + self.head_norm.eps).sqrt()
         weights = (mass / mass.sum(dim=0)).T @ (scale[:, None] * self.head.weight)
         self.head = nn.Linear(weights.shape[1], n_clusters, bias=False).to(weights)
         self.head.weight.copy_(weights)
         self.head_norm = nn.BatchNorm1d(n_clusters).to(weights)
+        self.log_sizes = (mass.sum(dim=0) / mass.sum(dim=0).mean()).clamp_min(SMALL).log().to(weights)
         return mutual_information(members.T @ encounters @ members)
 
 

@@ -14,7 +14,7 @@ demo: $(VENV)/.installed-plot
 	MPLBACKEND=Agg $(PY) docs/examples/plot_land_scene.py demo.png
 
 test: $(VENV)/.installed-test
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 docs: $(VENV)/.installed-docs
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html

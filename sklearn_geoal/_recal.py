@@ -93,7 +93,9 @@ class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
 
     Trained like this from the start, a network often splits one cluster and joins two others, and cannot go back. So
     it first has several times as many clusters. After some epochs those between which the copies of a sample change
-    most are merged, until ``n_clusters`` are left, and the training goes on.
+    most are merged, until ``n_clusters`` are left, and the training goes on. Merged clusters are expected in the sizes
+    they then have: in place of -H(y) stands the divergence of the mean prediction from these, without merging from
+    equal sizes, which is the same up to a constant.
 
     All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
     left to a ``StandardScaler`` or ``MinMaxScaler`` before this clusterer.
@@ -129,7 +131,7 @@ None, default="auto"
     entropy_weight : float, default=0.5
         Weight lambda of H(y|x), above 0. Too large, clusters merge; too small, samples stay between clusters.
     class_entropy_weight : float, default=3.0
-        Weight w of H(y). The larger, the more alike in size the clusters.
+        Weight w of H(y). The larger, the closer to the sizes expected of them the clusters.
     consistency_weight : float, default=2.0
         Weight c of the disagreement of augmented copies.
     overclustering : int, default=4
@@ -238,7 +240,7 @@ None, default="auto"
     >>> from sklearn.metrics import normalized_mutual_info_score
     >>> from sklearn_geoal import RECALClusterer
     >>> X, y = load_digits(return_X_y=True)
-    >>> recal = RECALClusterer(n_clusters=10, image_shape=(1, 8, 8), random_state=0).fit(X)
+    >>> recal = RECALClusterer(n_clusters=10, image_shape=(1, 8, 8), n_init=1, max_epochs=5, random_state=0).fit(X)
     >>> normalized_mutual_info_score(y, recal.labels_) > 0.8
     True
     >>> recal.transform(X).shape

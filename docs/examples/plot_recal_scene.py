@@ -56,13 +56,14 @@ pixels = bands.reshape(-1, 3)
 # Patches and clusters
 # --------------------
 # Windows of 8 x 8 pixels start every fourth pixel. Turned around, a patch from above shows the same land:
-# ``augment="aerial"`` says so. The clusterer makes four short trainings and goes on with the one of lowest loss.
+# ``augment="aerial"`` says so. The clusterer starts three times from twenty clusters, merges them to five, and goes on
+# with the start whose clusters say most about each other in two augmented copies of a patch.
 
 patches = PatchTransformer(shape, size=8, stride=4)
 X = patches.fit_transform(StandardScaler().fit_transform(pixels))
 recal = RECALClusterer(5, image_shape=patches.image_shape_, augment="aerial", batch_size=256, random_state=0).fit(X)
-print(f"{len(X)} patches, losses of four heads in each of four starts:")
-print(recal.init_losses_.round(2))
+print(f"{len(X)} patches, mutual information of two copies in each of three starts:")
+print(recal.init_scores_.round(2))
 
 # %%
 # The map

@@ -51,7 +51,7 @@ RECAL, AS_PAPER, ON_PATCHES, ON_MEANS, ON_PIXELS = METHODS = (
     "k-means, patch means",
     "k-means, pixels",
 )
-LOSSES = {RECAL: {"augment": "aerial"}, AS_PAPER: {"augment": None, "class_entropy_weight": 1.0}}
+LOSSES = {RECAL: {"augment": "aerial"}, AS_PAPER: {"augment": None, "class_entropy_weight": 1.0, "overclustering": 1}}
 HALVES = ("left", "right")
 MAP_STRIDE = 2
 MEASURES = ("NMI, whole scene", "NMI, own half", "NMI, other half", "consensus", "consensus, best 5")
@@ -90,8 +90,7 @@ def make_model(method, image_shape, seed, quick, device):
         return RECALClusterer(
             N_CLUSTERS, image_shape=image_shape, device=device, random_state=seed, **LOSSES[method], **epochs
         )
-    # as many starts as RECAL has heads in all of its own
-    k_means = MiniBatchKMeans(N_CLUSTERS, batch_size=4096, n_init=16, random_state=seed)
+    k_means = MiniBatchKMeans(N_CLUSTERS, batch_size=4096, n_init=10, random_state=seed)
     if method == ON_MEANS:
         return make_pipeline(FunctionTransformer(means_of_bands, kw_args={"n_bands": image_shape[0]}), k_means)
     return k_means

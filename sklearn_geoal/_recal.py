@@ -94,8 +94,8 @@ class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     Trained like this from the start, a network often splits one cluster and joins two others, and cannot go back. So
     it first has several times as many clusters. After some epochs those between which the copies of a sample change
     most are merged, until ``n_clusters`` are left, and the training goes on. Merged clusters are expected in the sizes
-    they then have: in place of -H(y) stands the divergence of the mean prediction from these, without merging from
-    equal sizes, which is the same up to a constant.
+    they then have: the divergence of the mean prediction from these takes the place of -H(y), which up to a constant
+    is that from equal sizes.
 
     All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
     left to a ``StandardScaler`` or ``MinMaxScaler`` before this clusterer.

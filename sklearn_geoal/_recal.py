@@ -381,7 +381,9 @@ None, default="auto"
         labels : ndarray of shape (n_samples,), dtype int64
             Clusters, from 0 to ``n_clusters`` - 1.
         """
-        return self.predict_proba(X).argmax(axis=1)
+        check_is_fitted(self)
+        X = validate_rows(self, X, reset=False)
+        return self._probabilities(self._standardize(X)).argmax(axis=1)  # as labels_, before any further rounding
 
     def predict_proba(self, X):
         """Probabilities p(y|x) of the clusters for each row.

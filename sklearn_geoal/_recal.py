@@ -43,8 +43,8 @@ DENSE = partial(DenseEncoder, hidden_units=(256, 128))
 # parameters of the estimator that the network has under the same names
 _SHARED = ("entropy_weight", "class_entropy_weight", "consistency_weight", "accumulate_batches", "accumulation")
 
-# rows, some of them repeatedly, whose views tell which clusters belong together
-N_ENCOUNTERS = 20_000
+# rows whose views tell which clusters belong together, and how often at most each of few is viewed
+N_ENCOUNTERS, MAX_VIEWS = 20_000, 20
 
 
 class RECALNet(TensorNet):
@@ -545,7 +545,7 @@ None, default="auto"
 def merge_clusters(net, x, n_clusters, seed):
     """Merge the clusters of a net until ``n_clusters`` are left, and return the mutual information of two views."""
     module = net.module_
-    order = cycled(len(x), N_ENCOUNTERS, torch.Generator().manual_seed(seed))
+    order = cycled(len(x), min(N_ENCOUNTERS, MAX_VIEWS * len(x)), torch.Generator().manual_seed(seed))
     net._set_training(False)
     encounters = sum(module.encounters(x[rows.to(x.device)].to(net.device)) for rows in order.split(net.batch_size))
     return float(module.merge(encounters, n_clusters))

@@ -32,6 +32,7 @@ from sklearn_geoal.preprocessing import PatchTransformer
 pytestmark = pytest.mark.filterwarnings("error")
 
 WEIGHTS = {"entropy_weight": 0.7, "class_entropy_weight": 1.9, "consistency_weight": 1.3}
+NO_START = {"overclustering": 1, "n_init": 1}
 
 
 class Alternating:
@@ -72,7 +73,7 @@ class Trainings(Callback):
 
 
 def network(module=RECAL, input_shape=(4,), n_clusters=3, augmentations=(), **changes):
-    """A small network in double precision whose batch normalisations have seen data."""
+    """A small network in double precision that has seen data and expects clusters of different sizes."""
     torch.manual_seed(0)
     params = {
         "n_components": 5,
@@ -89,6 +90,7 @@ def network(module=RECAL, input_shape=(4,), n_clusters=3, augmentations=(), **ch
         for layer in (net.norm, net.head_norm):
             layer.weight.uniform_(0.5, 2)
             layer.bias.uniform_(-1, 1)
+        net.log_sizes.copy_(torch.linspace(0.5, 1.5, n_clusters).log())
         net.train()
         net.probabilities(rows(40, seed=1) * 3 + 1 if input_shape == (4,) else torch.randn(40, *input_shape).double())
     return net
@@ -124,6 +126,14 @@ def clusterer(**changes):
 
 def copy_of(model):
     return pickle.loads(pickle.dumps(model))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_encounters():
+    """Quick starts: the rows of these tests are few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklearn_geoal._recal.N_ENCOUNTERS", 2000)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -183,11 +193,13 @@ def test_terms_and_loss_are_those_of_a_slow_computation(n_views):
     for term, values in zip(terms, expected, strict=True):
         assert_allclose(term, values, rtol=1e-12)
     h, q, disagreement = expected
-    assert_allclose(net.loss(*terms), 0.7 * h + 1.9 * sum(q * np.log(q)) + 1.3 * disagreement, rtol=1e-12)
+    divergence = sum(q * np.log(q / [0.5, 1.0, 1.5]))  # from the expected sizes, which are in units of their mean
+    assert_allclose(net.loss(*terms), 0.7 * h + 1.9 * divergence + 1.3 * disagreement, rtol=1e-6)
 
 
 def test_order_of_rows_views_and_clusters_does_not_matter():
     net = network(Given, (3,))
+    net.log_sizes.zero_()
     views = rows(14, 3).view(2, 7, 3)
     loss = net.loss(*net.terms(views))
     order = torch.randperm(7, generator=torch.Generator().manual_seed(0))
@@ -213,14 +225,18 @@ def test_disagreement_is_bounded_by_that_of_each_view_with_itself():
         assert of_a < net.terms(a[None])[0]  # Renyi's entropy of order 2 and Shannon's
 
 
-def test_the_loss_of_equal_and_certain_clusters_is_the_lowest():
+@pytest.mark.parametrize("counts", [(4, 4, 4), (2, 4, 6)])
+def test_the_loss_of_certain_clusters_of_the_expected_sizes_is_the_lowest(counts):
     net = network(Given, (3,))
-    certain = 1000 * torch.eye(3, dtype=torch.float64).repeat(4, 1)
+    net.log_sizes.copy_(torch.tensor(counts).div(4).log())
+    certain = 1000 * torch.eye(3, dtype=torch.float64)[np.repeat([0, 1, 2], counts)]
     lowest = -1.9 * np.log(3)
-    assert_allclose(net.loss(*net.terms(torch.stack([certain, certain]))), lowest)
+    assert_allclose(net.loss(*net.terms(torch.stack([certain, certain]))), lowest, rtol=1e-6)
+    of_other_sizes = 1000 * torch.eye(3, dtype=torch.float64)[np.repeat([0, 1, 2], (5, 3, 4))]
     for seed in range(5):
         views = 3 * rows(24, 3, seed=seed).view(2, 12, 3)
-        assert net.loss(*net.terms(views)) > lowest
+        for other in (views, torch.stack([of_other_sizes, of_other_sizes])):
+            assert net.loss(*net.terms(other)) > lowest + 0.01
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e30])
@@ -515,6 +531,7 @@ def test_merged_outputs_are_the_mean_of_their_parts():
     assert_allclose(outputs[:, 1], parts[:, 1:].detach().numpy() @ (mass[1:] / mass[1:].sum()))
     merged = np.eye(2)[cluster].T @ encounters @ np.eye(2)[cluster]
     assert_allclose(information, mutual_information(torch.tensor(merged)))
+    assert_allclose(net.log_sizes, np.log(merged.sum(axis=1) / merged.sum(axis=1).mean()), rtol=1e-6)
     assert net.probabilities(x).shape == (200, 2)
     net.train().backward(x, 200)
     assert all(values.grad.shape == values.shape for values in net.parameters())
@@ -525,6 +542,7 @@ def test_clusters_that_are_never_met_have_finite_weights_after_merging():
     encounters[0, 0], encounters[3, 3] = 10, 5
     net.merge(encounters, 4)
     assert net.probabilities(rows(9)).isfinite().all()
+    assert net(rows(9)).isfinite()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -539,7 +557,8 @@ def test_training_goes_on_from_the_start_of_highest_score(data, seed):
     before, after = trainings.states[scores.argmax()][1], trainings.states[3][0]
     assert before["head.weight"].shape == (6, 8)
     assert after["head.weight"].shape == (3, 8)
-    for name in (name for name in before if not name.startswith("head")):
+    assert after["log_sizes"].shape == (3,)
+    for name in (name for name in before if not name.startswith(("head", "log_sizes"))):
         assert_array_equal(after[name], before[name], err_msg=name)
     assert trainings.n_known == [0] * 4  # the optimiser of the start knows the outputs that were merged
     assert [row["epoch"] for row in model.history_] == [1, 2, 3]
@@ -588,7 +607,9 @@ def test_steps_of_an_epoch(data, n, batch_size, accumulate_batches, n_rows, n_st
 # what it learns
 
 
-@pytest.mark.parametrize("params", [{}, {"augment": None}, {"accumulation": "running"}, {"n_init": 1}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{}, {"augment": None, **NO_START}, {"accumulation": "running"}, {"n_init": 1}], ids=str
+)
 @pytest.mark.parametrize("accumulate_batches", [1, 3])
 def test_clear_clusters_are_found(data, params, accumulate_batches):
     X, y = data
@@ -647,7 +668,7 @@ def test_output_of_frames(data, fitted):
 
 def test_history_has_the_terms_of_the_loss(data, fitted):
     params = {"entropy_weight": 0.3, "class_entropy_weight": 2.0, "consistency_weight": 1.5}
-    model = clusterer(**params, max_epochs=6).fit(data[0])
+    model = clusterer(**params, **NO_START, max_epochs=6).fit(data[0])  # equal sizes are expected
     for row in model.history_:
         assert {type(row[name]) for name in row} <= {int, float}
         conditional_entropy, class_entropy, disagreement = (
@@ -675,7 +696,7 @@ def test_a_larger_weight_has_its_effect(data, weight, values, others, term, sign
     X, y = data
     unequal = np.vstack([X, X[y == 0].repeat(3, axis=0)])
     params = {"entropy_weight": 0.5, "class_entropy_weight": 1, "augment": "table", **others}
-    params |= {"n_init": 1, "max_epochs": 5, "random_state": 1}
+    params |= {**NO_START, "max_epochs": 5, "random_state": 1}
     small, large = (clusterer(**params | {weight: value}).fit(unequal).history_[-1][term] for value in values)
     assert sign * (large - small) > 0.01
 
@@ -1004,7 +1025,7 @@ def test_warm_start_equals_longer_training(data):
 
 def test_warm_start_takes_the_weights_of_the_loss_as_they_are_now(data):
     X, _ = data
-    model = clusterer(warm_start=True, accumulation="running").fit(X)
+    model = clusterer(warm_start=True, accumulation="running", **NO_START).fit(X)
     params = {"entropy_weight": 0.4, "class_entropy_weight": 0.9, "consistency_weight": 0.2}
     model.set_params(**params, accumulation="exact", accumulate_batches=2).fit(X)
     last = model.history_[-1]
@@ -1118,7 +1139,7 @@ def test_callback_ends_the_training(data):
 
 def test_optimizer_as_in_the_paper(data):
     X, y = data
-    params = {"augment": None, "class_entropy_weight": 1, "n_init": 1, "lr": 0.01, "lr_schedule": "constant"}
+    params = {"augment": None, "class_entropy_weight": 1, **NO_START, "lr": 0.01, "lr_schedule": "constant"}
     model = clusterer(**params, optimizer="sgd", net_params={"optimizer__momentum": 0.9}, max_epochs=8).fit(X)
     assert adjusted_rand_score(y, model.labels_) == 1
 
@@ -1201,7 +1222,7 @@ def test_few_rows(data):
     X, _ = data
     for n in (2, 3, 5):
         for params in ({}, {"augment": None}, {"augment": None, "batch_size": 2, "accumulate_batches": 2}):
-            model = clusterer(n_clusters=2, **params, n_init=1, overclustering=1, max_epochs=1).fit(X[:n])
+            model = clusterer(n_clusters=2, **params, **NO_START, max_epochs=1).fit(X[:n])
             assert model.labels_.shape == (n,)
     with pytest.raises(ValueError, match="leaves 1 of 3 samples"):
         clusterer(early_stopping=True, validation_fraction=0.5).fit(X[:3])
@@ -1239,7 +1260,7 @@ def test_more_clusters_than_there_are_kinds_of_samples():
 
 def test_step_of_fewer_rows_than_clusters_is_warned_of(data):
     X, _ = data
-    model = clusterer(n_clusters=5, batch_size=4, max_epochs=1, n_init=1, overclustering=1)
+    model = clusterer(n_clusters=5, batch_size=4, max_epochs=1, **NO_START)
     with pytest.warns(UserWarning, match=r"1 x 4 rows .*fewer than n_clusters=5.*Raise one of them"):
         model.fit(X)
     model.set_params(accumulate_batches=2).fit(X)  # eight rows: no warning

@@ -112,7 +112,7 @@ def print_tables(rows):
 
 def draw(rows):
     names = [name for name in DATA if any(row["data"] == name for row in rows)]
-    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3.6), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(1, len(names), figsize=(4.2 * len(names), 3.8), layout="constrained", squeeze=False)
     for ax, name in zip(axes[0], names, strict=True):
         runs = [row for row in rows if row["data"] == name]
         bars = [(text.replace(", ", ",\n"), [row[measure] for row in runs]) for measure, text in MEASURES.items()]
@@ -125,6 +125,7 @@ def draw(rows):
         ax.set_yticks(range(len(bars)), [text for text, _ in bars], fontsize=7)
         ax.invert_yaxis()
         ax.set(xlim=(0, 1), xlabel="NMI with the true classes", title=f"{DATA[name][0]}, {runs[0]['n_samples']} images")
+    figure.supxlabel("blue: this run, a dot for each seed; grey: published", fontsize=7)
     return figure
 
 

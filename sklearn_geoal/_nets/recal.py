@@ -1,6 +1,5 @@
 """RECAL: clusters as the outputs of a network that learns from the entropies of what it predicts."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -159,7 +158,7 @@ class RECAL(nn.Module):
 
         A merged cluster has the mean weights of its parts, and as expected size the sum of theirs.
         """
-        groups = torch.as_tensor(agglomerate(encounters.double().cpu().numpy(), n_clusters)).to(encounters.device)
+        groups = agglomerate(encounters.cpu(), n_clusters).to(encounters.device)
         members = F.one_hot(groups, n_clusters).to(encounters)  # (n_parts, n_clusters)
         mass = members * encounters.sum(dim=1, keepdim=True).clamp_min(torch.finfo(encounters.dtype).tiny)
         scale = self.head_norm.weight / (self.head_norm.running_var + self.head_norm.eps).sqrt()
@@ -180,19 +179,20 @@ def agglomerate(encounters, n_groups):
 
     (n_clusters, n_clusters) -> (n_clusters,)
     """
-    P = (encounters + encounters.T) / (2 * encounters.sum())
-    groups = np.arange(len(P))
+    P = encounters.double()
+    P = (P + P.T) / (2 * P.sum())
+    groups = torch.arange(len(P))
     while len(P) > n_groups:
-        mass = P.sum(axis=1)
-        lift = P / np.maximum(np.outer(mass, mass), np.finfo(float).tiny)
-        np.fill_diagonal(lift, -1.0)
-        smallest = mass.argmin()
-        rows = [smallest] if mass[smallest] < SMALL * mass.mean() else np.arange(len(P))
-        a, b = np.unravel_index(lift[rows].argmax(), lift[rows].shape)
-        a, b = sorted((rows[a], b))
+        mass = P.sum(dim=1)
+        lift = P / torch.outer(mass, mass).clamp_min(torch.finfo(P.dtype).tiny)
+        lift.fill_diagonal_(-1.0)
+        if mass.min() < SMALL * mass.mean():
+            lift[torch.arange(len(P)) != mass.argmin()] = -1.0
+        a, b = sorted(divmod(int(lift.argmax()), len(P)))
         P[a] += P[b]
         P[:, a] += P[:, b]
-        P = np.delete(np.delete(P, b, axis=0), b, axis=1)
+        others = torch.arange(len(P)) != b
+        P = P[others][:, others]
         groups[groups == b] = a
         groups[groups > b] -= 1
     return groups

@@ -1,7 +1,7 @@
 """
-================================
+=================================
 Segment a scene without any label
-================================
+=================================
 
 What a piece of land shows is often not in the colour of a pixel but in the pattern of many: a vineyard, an orchard and
 a meadow are all green. This example cuts a scene into patches, puts them into clusters without any label, and looks at

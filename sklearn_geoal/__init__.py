@@ -13,6 +13,7 @@ _ESTIMATORS = {
     "MixMatchSegmenter": "._mixmatch.segmenter",
     "NetClassifier": "._net_classifier",
     "RECALClusterer": "._recal",
+    "SymmetricVAEClassifier": "._symmetric_vae.classifier",
     "VAETransformer": "._vae",
 }
 _MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")

@@ -94,7 +94,7 @@ def train_autoencoder(estimator, module, X, *, one_pass=False):
             vars(estimator).pop(name, None)
     X = validate_rows(estimator, X, reset=from_scratch)
     if estimator.likelihood == "bernoulli":
-        _check_within_unit_interval(X)
+        check_within_unit_interval(X)
     if from_scratch:
         bernoulli = estimator.likelihood == "bernoulli"
         estimator.location_, estimator.scale_ = (0.0, 1.0) if bernoulli else estimator._location_and_scale(X)
@@ -196,7 +196,14 @@ def _warm_up(part):
     return before_epoch
 
 
-def _check_within_unit_interval(X):
+def check_within_unit_interval(X):
+    """Check that X suits a Bernoulli likelihood.
+
+    Raises
+    ------
+    ValueError
+        If a value is below 0 or above 1.
+    """
     slack = np.finfo(np.float32).eps  # MinMaxScaler itself goes beyond 1 by rounding
     if X.min() < -slack or X.max() > 1 + slack:
         raise ValueError(

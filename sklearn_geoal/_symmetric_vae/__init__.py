@@ -1,0 +1,1 @@
+"""Generative classifiers whose encoder and decoder learn as two players."""

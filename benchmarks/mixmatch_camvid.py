@@ -72,10 +72,10 @@ def load(subset, reduction):
     return blocks.mean(axis=(3, 5), dtype=np.float32), scenes.target[:, ::reduction, ::reduction], scenes
 
 
-def run(method, n_masks, seed, form, split, device):
+def run(method, n_masks, seed, form, split, device, forms=FORMS):
     """Train one segmenter: a dict of what it reaches, and the masks that it predicts for PICTURES."""
     torch.set_num_threads(1)
-    _, n_steps, reduction = FORMS[form]
+    _, n_steps, reduction = forms[form]
     X, y, scenes = load("train", reduction)
     known, others = np.split(np.random.default_rng(seed).permutation(len(X)), [n_masks])
     y[others] = MISSING

@@ -14,6 +14,7 @@ _ESTIMATORS = {
     "NetClassifier": "._net_classifier",
     "RECALClusterer": "._recal",
     "SymmetricVAEClassifier": "._symmetric_vae.classifier",
+    "SymmetricVAESegmenter": "._symmetric_vae.segmenter",
     "VAETransformer": "._vae",
 }
 _MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")

@@ -49,6 +49,7 @@ GRIDS = {
     "ReflectanceTransformer": {"gain": [0.5, 1.0]},
     "SpatialWindow": {"size": [1, 3]},
     "SymmetricVAEClassifier": {"n_components": [1, 2], "max_epochs": [3]},
+    "SymmetricVAESegmenter": {"hidden_units": [(8,), (16,)], "max_epochs": [3]},
     "VAETransformer": {"n_components": [1, 2]},
 }
 

@@ -11,9 +11,9 @@ from .._nets.conv import NormalizedConvEncoder
 from .._nets.dense import DenseEncoder
 from .._nets.wide_resnet import WideResNet
 from .._torch import check_goes_on, infer, location_and_scale, standardize
-from .._validation import encode_labels, recode, validate_rows
+from .._validation import check_classes, encode_labels, recode, validate_rows
 from ..augment import resolve_augment
-from .training import check_classes, check_mixmatch_params, fit_mixmatch
+from .training import check_mixmatch_params, fit_mixmatch
 
 DENSE = partial(DenseEncoder, hidden_units=(256, 128))
 

@@ -1,33 +1,18 @@
 """MixMatch for images and scenes with a class for each pixel."""
 
-import inspect
 import numbers
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
-from .._nets import with_units
-from .._nets.unet import UNet
-from .._segmentation import (
-    apply_in_tiles,
-    as_given,
-    band_location_and_scale,
-    check_masks,
-    infer_images,
-    known_accuracy,
-    standardize_bands,
-    validate_images,
-)
+from .._nets.unet import resolve_unet
+from .._segmentation import BaseSegmenter, band_location_and_scale, check_masks, standardize_bands, validate_images
 from .._torch import check_goes_on
-from .._validation import check_choice, recode
+from .._validation import check_classes, recode
 from ..augment import resolve_augment
-from .training import check_classes, check_mixmatch_params, fit_mixmatch
+from .training import check_mixmatch_params, fit_mixmatch
 
 
-class MixMatchSegmenter(ClassifierMixin, BaseEstimator):
+class MixMatchSegmenter(BaseSegmenter):
     """MixMatch segmenter: a U-Net that learns a class for each pixel from few masks and many images without one.
 
     Each step of the training takes as many images without a mask as with one. The network guesses the masks of the
@@ -304,96 +289,9 @@ default="auto"
         fit_mixmatch(self, standardize_bands(X, self.location_, self.scale_), codes, self._module_params)
         return self
 
-    def predict(self, X):
-        """Most probable class of each pixel.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
-            Images of any height and width, or rows as in ``fit``.
-
-        Returns
-        -------
-        y : ndarray of shape (n_images, height, width) or (n_samples,)
-            Classes; (n_samples,) for pixels as rows.
-
-        Raises
-        ------
-        ValueError
-            If X has other bands than in ``fit``, or is larger than ``tile_size``, which leaves nothing between the
-            margins that tiles need.
-        """
-        check_is_fitted(self)
-        images = validate_images(self, X, reset=False)
-        masks = np.empty((len(images), *images.shape[2:]), dtype=self.classes_.dtype)
-        self._fill(masks, lambda tile: self.classes_[self._probabilities(tile).argmax(axis=1)], images)
-        return as_given(masks, X)
-
-    def predict_proba(self, X):
-        """Probabilities of the classes for each pixel.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
-            Images of any height and width, or rows as in ``fit``.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_images, n_classes, height, width) or (n_samples, n_classes)
-            They sum to 1 over the classes, which are in the order of ``classes_``. Of the dtype of X, or float32 for
-            images of small integers.
-
-        Raises
-        ------
-        ValueError
-            As in ``predict``.
-        """
-        check_is_fitted(self)
-        images = validate_images(self, X, reset=False)
-        shape = (len(images), len(self.classes_), *images.shape[2:])
-        probabilities = np.empty(shape, dtype=np.result_type(images.dtype, np.float32))
-        self._fill(probabilities, self._probabilities, images)
-        return as_given(probabilities, X)
-
-    def score(self, X, y):
-        """Accuracy of the predicted classes over the pixels whose class is known.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
-            Images or rows.
-        y : array-like of shape (n_images, height, width) or (n_samples,), or list
-            The class of each pixel, as in ``fit``.
-
-        Returns
-        -------
-        accuracy : float
-            Share of the pixels that are neither missing nor void whose class is predicted.
-
-        Raises
-        ------
-        ValueError
-            If y does not go with X, or no pixel of it is known.
-        """
-        return known_accuracy(y, self.predict(X), self.missing_label, self.ignore_label)
-
-    def _fill(self, out, function, images):
-        net = self.net_.module_.average
-        apply_in_tiles(
-            function,
-            images,
-            out,
-            tile_size=self.tile_size,
-            margin=getattr(net, "receptive_margin", self.tile_size // 4),
-            alignment=getattr(net, "alignment", 1),
-        )
-
-    def _probabilities(self, images):
-        """(m, bands, h, w) -> (m, n_classes, h, w)"""
-        Z = standardize_bands(images, self.location_, self.scale_)
-        probabilities = infer_images(self.net_, self.net_.module_.probabilities, Z)
-        probabilities = probabilities.astype(np.result_type(images.dtype, np.float32))
-        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+    @property
+    def _network(self):
+        return self.net_.module_.average
 
     def _model_params(self):
         return {"backbone": self.backbone, "hidden_units": self.hidden_units}
@@ -402,17 +300,7 @@ default="auto"
         return {
             "input_shape": self.image_shape_,
             "n_classes": len(self.classes_),
-            "backbone": _resolve_backbone(self.backbone, self.hidden_units),
+            "backbone": resolve_unet(self.backbone, self.hidden_units),
             "augment": resolve_augment(self.augment, self.image_shape_),
             "dense": True,
         }
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-
-def _resolve_backbone(backbone, hidden_units):
-    if inspect.isclass(backbone) and issubclass(backbone, nn.Module):
-        return backbone
-    check_choice("backbone", backbone, ("unet",))
-    return with_units(UNet, hidden_units)

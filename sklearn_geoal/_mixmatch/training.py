@@ -116,43 +116,6 @@ def check_mixmatch_params(estimator):
     check_scalar(estimator.weight_decay, "weight_decay", numbers.Real, min_val=0)
 
 
-def check_classes(found, classes):
-    """The classes to learn, those found among the labels, if there are two or more and they are those given.
-
-    Parameters
-    ----------
-    found : ndarray
-        Classes of the known labels.
-    classes : array-like or None
-        Classes that the user expects.
-
-    Raises
-    ------
-    ValueError
-        If there is no label, one of another class, none of a class that was given, or one class only.
-    """
-    if classes is not None:
-        expected, got = set(np.unique(classes).tolist()), set(found.tolist())
-        if unknown := sorted(got - expected):
-            raise ValueError(
-                f"y holds {unknown}, which are not among the classes {sorted(expected)}: add them to classes, or mark "
-                "such labels as missing (missing_label) or, in masks, as void (ignore_label)."
-            )
-        if missing := sorted(expected - got):
-            raise ValueError(
-                f"y has no label of the classes {missing}: MixMatch needs at least one of each class. Label some, or "
-                "leave them out of classes."
-            )
-    if not len(found):
-        raise ValueError("y holds no known label: MixMatch needs at least one label of each class to start from.")
-    if len(found) == 1:
-        raise ValueError(
-            f"y has labels of one class only, {found.tolist()[0]!r}: MixMatch needs at least two classes, with a label "
-            "of each."
-        )
-    return found
-
-
 def fit_mixmatch(estimator, X, codes, module_params):
     """Train a network on standardised X, in part labelled by codes, and make it the fitted one.
 

@@ -46,6 +46,7 @@ class SymmetricVAE(nn.Module):
         self.input_shape, self.n_classes, self.n_components = tuple(input_shape), len(priors), n_components
         self.latent, self.likelihood, self.objective = latent, likelihood, objective
         self.label_weight = label_weight
+        self.loss_names = ("decoder_loss", "labeled_loss", "divergence_y", "divergence_s")
         self.warmth = 1.0  # of training, below 1 while the noise of dreams, or the divergence in the bound, grows
         n_moments = self.n_classes * n_components * (2 if latent == "gaussian" else 1)
         n_latents = self.n_classes + n_components

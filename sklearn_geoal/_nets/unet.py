@@ -1,12 +1,17 @@
 """U-Net: an output for each pixel of images of any height and width."""
 
+import inspect
 from itertools import pairwise
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .._validation import check_choice
+from . import with_units
 from .conv import fitting_units
+
+UNITS = (16, 32, 64, 128)
 
 
 class UNet(nn.Module):
@@ -30,7 +35,7 @@ class UNet(nn.Module):
 
     def __init__(self, input_shape, n_outputs, hidden_units="auto"):
         super().__init__()
-        units = fitting_units(hidden_units, input_shape, auto=(16, 32, 64, 128))
+        units = fitting_units(hidden_units, input_shape, auto=UNITS)
         kernel = tuple(3 if side > 1 else 1 for side in input_shape[1:])
         self.down = nn.ModuleList(_two_convolutions(*ends, kernel) for ends in pairwise((input_shape[0], *units)))
         # as wide as the level above before the image is doubled, where it costs a quarter
@@ -54,6 +59,21 @@ class UNet(nn.Module):
             x = F.interpolate(self.narrow[i](x), scale_factor=2.0)[:, :, :height, :width]
             x = self.up[i](torch.cat([levels[i], x], dim=1))
         return self.head(x)
+
+
+def resolve_unet(backbone, hidden_units):
+    """The network of a segmenter: the user's own class, or the U-Net with these hidden units.
+
+    Raises
+    ------
+    ValueError
+        If ``backbone`` or ``hidden_units`` is invalid.
+    """
+    unet = with_units(UNet, hidden_units)
+    if inspect.isclass(backbone) and issubclass(backbone, nn.Module):
+        return backbone
+    check_choice("backbone", backbone, ("unet",))
+    return unet
 
 
 def _two_convolutions(n_in, n_out, kernel):

@@ -52,7 +52,7 @@ def validate_images(estimator, X, reset):
 
 def _as_one_array(X):
     """X itself, or a list of images as one array."""
-    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 3:
+    if isinstance(X, (list, tuple)) and not has_rows(X):
         shapes = {np.shape(image) for image in X}
         if len(shapes) > 1:
             raise ValueError(
@@ -91,7 +91,12 @@ def _shape_as_told(shape, image_shape):
     return shape
 
 
+def has_rows(X):
+    """Whether X holds images or single pixels as rows, not as (n_images, bands, height, width) or a list of them."""
+    is_list = isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 3
+    return getattr(X, "ndim", 2) < 4 and not is_list
+
+
 def as_given(result, X):
     """A result (n, ..., height, width) in the form of X: without height and width if X has single pixels as rows."""
-    is_row = getattr(X, "ndim", 2) < 4 and result.shape[-2:] == (1, 1)
-    return result[..., 0, 0] if is_row else result
+    return result[..., 0, 0] if has_rows(X) and result.shape[-2:] == (1, 1) else result

@@ -12,9 +12,11 @@ from .._autoencoder import as_data, check_within_unit_interval, infer_rows
 from .._nets import resolve_body
 from .._nets.conv import ConvDecoder, ConvEncoder
 from .._nets.dense import DenseDecoder, DenseEncoder
+from .._nets.symmetric_vae import SymmetricVAE
+from .._nets.vae import MIN_NOISE_VARIANCE
 from .._torch import as_tensor, check_goes_on, draw_seed, infer, location_and_scale, standardize
-from .._validation import encode_labels, recode, validate_rows
-from .training import check_params, check_priors, fit_game
+from .._validation import check_choice, check_classes, encode_labels, recode, validate_rows
+from .training import check_finite, check_game_params, fit_game
 
 DENSE, CONV = (256, 128), (32, 64)
 ENCODERS = partial(DenseEncoder, hidden_units=DENSE), partial(ConvEncoder, hidden_units=CONV)
@@ -247,7 +249,7 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         FloatingPointError
             If the training diverges.
         """
-        check_params(self)
+        _check_params(self)
         from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
         if from_scratch:
             for name in ("net_", "noise_variance_"):  # a fit that fails must not leave the net of other data behind
@@ -258,13 +260,14 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         classes, codes = self._encode_labels(X, y)
         if from_scratch:
             self.location_, self.scale_ = (0.0, 1.0) if self.likelihood == "bernoulli" else location_and_scale(X)
-            self.priors_ = check_priors(self.priors, codes, classes)
+            self.priors_ = _check_priors(self.priors, codes, classes)
             self.classes_, self._dtype, self._model = classes, X.dtype, self._model_params()
         else:
             check_goes_on(self, classes)
             codes = recode(codes, classes, self.classes_)
         vars(self).pop("transduction_", None)
-        fit_game(self, standardize(X, self.location_, self.scale_), codes, self._module_params)
+        Z = standardize(X, self.location_, self.scale_)
+        fit_game(self, SymmetricVAE, self._module_params, Z, codes, _take_over)
         guessed = infer_rows(self, self.net_.module_.logits, X).argmax(axis=1)
         self.transduction_ = self.classes_[np.where(codes >= 0, codes, guessed)]
         return self
@@ -428,10 +431,7 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             )
         check_consistent_length(X, y)
         classes, codes = encode_labels(y, self.missing_label)
-        if len(classes) < 2:
-            found = f"labels of one class only, {classes.tolist()[0]!r}" if len(classes) else "no known label"
-            raise ValueError(f"y has {found}: at least two classes are needed, with a label of each.")
-        return classes, codes
+        return check_classes(classes), codes
 
     def _model_params(self):
         names = ("n_components", "hidden_units", "encoder", "decoder")
@@ -463,3 +463,39 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _check_params(estimator):
+    check_game_params(estimator)
+    check_choice("objective", estimator.objective, ("symmetric", "elbo"))
+    check_choice("latent", estimator.latent, ("gaussian", "bernoulli"))
+    check_choice("likelihood", estimator.likelihood, ("gaussian", "bernoulli"))
+    if estimator.objective == "elbo" and estimator.latent == "bernoulli":
+        raise ValueError(
+            'objective="elbo" needs latent variables that can be reparametrised, but latent="bernoulli": use '
+            'latent="gaussian", or objective="symmetric", which takes both.'
+        )
+
+
+def _check_priors(priors, codes, classes):
+    """Probabilities of the classes: those given, or the shares among the labelled rows."""
+    if priors is None:
+        counts = np.bincount(codes[codes >= 0], minlength=len(classes))
+        return counts / counts.sum()
+    given = np.asarray(priors, dtype=np.float64)
+    if given.shape != classes.shape or not (given > 0).all() or not np.isclose(given.sum(), 1):
+        raise ValueError(
+            f"priors must be {len(classes)} positive numbers with the sum 1, one for each of the classes "
+            f"{classes.tolist()}; got {priors!r}."
+        )
+    return given / given.sum()
+
+
+def _take_over(estimator, net, X):
+    """Measure the variance of the likelihood on the training data."""
+    squared_error, logits = infer(net, lambda x: (net.module_.squared_error(x), net.module_.logits(x)), X)
+    check_finite(estimator, squared_error, logits)
+    noise_variance = max(float(squared_error.mean(dtype=np.float64)), MIN_NOISE_VARIANCE)
+    net.module_.noise_variance.fill_(noise_variance)
+    if estimator.likelihood == "gaussian":
+        estimator.noise_variance_ = noise_variance * estimator.scale_ * estimator.scale_

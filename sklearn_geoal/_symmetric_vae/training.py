@@ -1,4 +1,4 @@
-"""An epoch over labelled and all rows, the parameters of the game, and the fitted net."""
+"""What both symmetric estimators share: parameters, an epoch over labelled and all samples, the fitted net."""
 
 import math
 import numbers
@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
-from .._nets.symmetric_vae import SymmetricVAE
-from .._nets.vae import MIN_NOISE_VARIANCE
 from .._torch import (
     MIN_STEPS,
     TensorNet,
@@ -19,12 +17,9 @@ from .._torch import (
     draw_seed,
     epochs_as_dicts,
     fit_net,
-    infer,
     split_rows,
 )
-from .._validation import MISSING, check_choice
-
-LOSSES = ("decoder_loss", "labeled_loss", "divergence_y", "divergence_s")
+from .._validation import MISSING
 
 
 class SymmetricNet(TensorNet):
@@ -45,11 +40,12 @@ class SymmetricNet(TensorNet):
             return super().run_epoch(data)
         self._set_training(True)
         x, y, labeled, rows = data
-        n_steps, n = max(math.ceil(len(rows) / self.batch_size), MIN_STEPS), min(self.batch_size, len(rows))
-        n_labeled = min(n, len(labeled))
+        n_steps = max(math.ceil(len(rows) / self.batch_size), MIN_STEPS)
+        # two at least, one twice over if need be: a batch normalisation cannot train on one
+        n, n_labeled = (max(2, min(self.batch_size, len(indices))) for indices in (rows, labeled))
         labeled = labeled[cycled(len(labeled), n_steps * n_labeled, generator).to(x.device)]
         rows = rows[cycled(len(rows), n_steps * n, generator).to(x.device)]
-        totals = torch.zeros(1 + len(LOSSES), device=self.device)  # reading it would wait for every step
+        totals = torch.zeros(1 + len(self.module_.loss_names), device=self.device)  # reading would wait for every step
         for known, others in zip(labeled.split(n_labeled), rows.split(n), strict=True):
             batch = (x[known], y[known], x[others], y[others])
             batch = tuple(tensor.to(self.device, non_blocking=True) for tensor in batch)
@@ -58,13 +54,13 @@ class SymmetricNet(TensorNet):
             totals += result["losses"]
             self.notify("on_batch_end", batch=batch, training=True, **result)
         loss, *others = (totals / n_steps).tolist()
-        for name, value in zip(LOSSES, others, strict=True):
+        for name, value in zip(self.module_.loss_names, others, strict=True):
             self.history.record(name, value)
         return loss
 
 
-def check_params(estimator):
-    """Check the parameters of the game.
+def check_game_params(estimator):
+    """Check the parameters that both estimators share.
 
     Raises
     ------
@@ -75,49 +71,23 @@ def check_params(estimator):
     check_scalar(estimator.n_components, "n_components", numbers.Integral, min_val=1)
     check_scalar(estimator.label_weight, "label_weight", numbers.Real, min_val=0, include_boundaries="neither")
     check_scalar(estimator.warmup, "warmup", numbers.Real, min_val=0, max_val=1)
-    check_choice("objective", estimator.objective, ("symmetric", "elbo"))
-    check_choice("latent", estimator.latent, ("gaussian", "bernoulli"))
-    check_choice("likelihood", estimator.likelihood, ("gaussian", "bernoulli"))
-    if estimator.objective == "elbo" and estimator.latent == "bernoulli":
-        raise ValueError(
-            'objective="elbo" needs latent variables that can be reparametrised, but latent="bernoulli": use '
-            'latent="gaussian", or objective="symmetric", which takes both.'
-        )
 
 
-def check_priors(priors, codes, classes):
-    """Probabilities of the classes: those given, or the shares among the labelled rows.
-
-    Raises
-    ------
-    ValueError
-        If those given are not one positive number a class with the sum 1.
-    """
-    if priors is None:
-        counts = np.bincount(codes[codes >= 0], minlength=len(classes))
-        return counts / counts.sum()
-    given = np.asarray(priors, dtype=np.float64)
-    if given.shape != classes.shape or not (given > 0).all() or not np.isclose(given.sum(), 1):
-        raise ValueError(
-            f"priors must be {len(classes)} positive numbers with the sum 1, one for each of the classes "
-            f"{classes.tolist()}; got {priors!r}."
-        )
-    return given / given.sum()
-
-
-def fit_game(estimator, X, codes, module_params):
+def fit_game(estimator, module, module_params, X, codes, take_over):
     """Train a network on standardised X, in part labelled by codes, and make it the fitted one.
 
     Parameters
     ----------
     estimator : estimator
         Has the parameters of the game.
-    X : ndarray of shape (n_samples, n_features), dtype float32
+    module, module_params
+        What the network is made of; ``module_params`` is called for its arguments.
+    X : ndarray of shape (n_samples, ...), dtype float32
         What the network is given.
-    codes : ndarray of shape (n_samples,)
-        Codes of the classes, or MISSING.
-    module_params : callable
-        Called for the arguments of :class:`SymmetricVAE`.
+    codes : ndarray of shape (n_samples,) or (n_samples, height, width)
+        Codes of the classes, MISSING or VOID. Samples all of whose pixels are void take no part.
+    take_over : callable(estimator, net, X)
+        Takes over what there is to know of a trained net, given the samples that it was trained on.
 
     Raises
     ------
@@ -126,10 +96,13 @@ def fit_game(estimator, X, codes, module_params):
     """
     seed = draw_seed(estimator.random_state)
     options, valid_data = {"max_epochs": estimator.max_epochs, "lr_schedule": estimator.lr_schedule}, None
-    labeled, unlabeled = np.flatnonzero(codes >= 0), np.flatnonzero(codes == MISSING)
+    targets = codes.reshape(len(codes), -1)
+    known = (targets >= 0).any(axis=1)
+    labeled, unlabeled = np.flatnonzero(known), np.flatnonzero(~known & (targets == MISSING).any(axis=1))
     x, y = as_tensor(X), as_tensor(codes, np.int64)
     if estimator.early_stopping:
-        rows, valid_rows = split_rows(len(labeled), estimator.validation_fraction, seed, codes[labeled])
+        strata = codes[labeled] if codes.ndim == 1 else None
+        rows, valid_rows = split_rows(len(labeled), estimator.validation_fraction, seed, strata)
         valid_data = (x[labeled[valid_rows]], y[labeled[valid_rows]])
         labeled = labeled[rows]
         options["patience"] = estimator.patience
@@ -138,33 +111,39 @@ def fit_game(estimator, X, codes, module_params):
         options["before_epoch"] = partial(_warm_up, estimator.warmup)
     fit_net(
         estimator,
-        SymmetricVAE,
+        module,
         module_params,
         (x, y, as_tensor(labeled, np.int64), as_tensor(rows, np.int64)),
         valid_data,
         seed=seed,
         keep=estimator.warm_start,
-        take_over=partial(_take_over, estimator, X=X[rows]),
+        take_over=partial(_take_over, estimator, take_over, X, rows),
         net_class=SymmetricNet,
         **options,
     )
+
+
+def check_finite(estimator, *outputs):
+    """Check what a trained network gives.
+
+    Raises
+    ------
+    FloatingPointError
+        If it is not finite.
+    """
+    if not all(np.isfinite(output).all() for output in outputs):
+        raise FloatingPointError(
+            f"The trained network gives values that are not finite, with lr={estimator.lr}: try a smaller lr."
+        )
 
 
 def _warm_up(part, module, progress):
     module.warmth = min(1.0, progress / part)
 
 
-def _take_over(estimator, net, *, X):
-    """Make a trained net the fitted one, together with the variance that is measured on its training data."""
+def _take_over(estimator, take_over, X, rows, net):
+    """Make a trained net the fitted one."""
     net.module_.warmth = 1.0
-    squared_error, logits = infer(net, lambda x: (net.module_.squared_error(x), net.module_.logits(x)), X)
-    noise_variance = max(float(squared_error.mean(dtype=np.float64)), MIN_NOISE_VARIANCE)
-    if not np.isfinite(noise_variance) or not np.isfinite(logits).all():
-        raise FloatingPointError(
-            f"The trained network gives values that are not finite, with lr={estimator.lr}: try a smaller lr."
-        )
-    net.module_.noise_variance.fill_(noise_variance)
-    if estimator.likelihood == "gaussian":
-        estimator.noise_variance_ = noise_variance * estimator.scale_ * estimator.scale_
+    take_over(estimator, net, X[rows])
     estimator.history_ = epochs_as_dicts(net)
     estimator.net_ = net

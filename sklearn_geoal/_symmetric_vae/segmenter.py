@@ -1,0 +1,456 @@
+"""Generative segmenter for images and scenes with a class for each pixel."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+from sklearn.utils.validation import check_is_fitted
+
+from .._nets.conv import fitting_units
+from .._nets.hierarchical_vae import HierarchicalVAE
+from .._nets.unet import UNITS, resolve_unet
+from .._segmentation import (
+    BaseSegmenter,
+    apply_in_tiles,
+    band_location_and_scale,
+    check_masks,
+    fill_smoothly,
+    has_rows,
+    infer_images,
+    principal_axes,
+    standardize_bands,
+    validate_images,
+)
+from .._torch import check_goes_on, draw_seed, infer
+from .._validation import check_classes, recode
+from ..augment import resolve_augment
+from .training import check_finite, check_game_params, fit_game
+
+
+class SymmetricVAESegmenter(BaseSegmenter):
+    """Semi-supervised segmenter that also generates: a hierarchical autoencoder with the mask among its latents.
+
+    An image x has a mask S, known for few, and latents for what images with the same mask differ in: l on the coarsest
+    level, and :math:`z_1, z_2, \\dots` on finer and finer ones. A decoder network makes an image from coarse to fine,
+    :math:`p(x, z|S) = p(l) \\prod_t p(z_t|z_{<t}, S) \\, p(x|z, S)`. An encoder has a U-Net for the mask, q(S|x), and
+    for the latents shares the way of the decoder, with a factor for each level,
+    :math:`q(z_t|z_{<t}, S, x) \\propto p(z_t|z_{<t}, S) \\, \\tilde q(z_t|x)`. They learn as two players of a game,
+    each from samples of the other [1]_, in four parts [2]_:
+
+    - the encoder to name the known pixels: :math:`-\\log q(S|x)`;
+    - the decoder from labelled images, with their masks and z of the encoder: :math:`-\\log p(x, z|S)`;
+    - the decoder from other images, with masks of the encoder as well;
+    - the encoder to find the S and z of images that the decoder has dreamed up for known masks:
+      :math:`-\\log q(S, z|x)`.
+
+    Neither needs gradients of the other. Of some images the encoder does not see all, so that it can fill in what is
+    hidden, by clouds for instance: see :meth:`reconstruct`.
+
+    X holds images (n_images, bands, height, width), all of one size in ``fit``; afterwards of any size. Rows of bands
+    are images of a single pixel each, with a label each. Each band is shifted and scaled by its mean and standard
+    deviation over all pixels.
+
+    Parameters
+    ----------
+    n_components : int, default=4
+        Number of latents in each pixel of a level. At first they are the principal components of the bands.
+    backbone : "unet" or nn.Module class, default="unet"
+        The network of q(S|x): a U-Net with batch normalisation, or an own class as :class:`MixMatchSegmenter` takes it.
+    hidden_units : "auto" or tuple of int, default="auto"
+        Channels of the levels, each but the first of which halves the image, of the U-Net, of the decoder and of the
+        encoder's factors. "auto" is (16, 32, 64, 128), or fewer of these for small images.
+    image_shape : tuple of int (bands, height, width), default=None
+        Tells that the rows of X are flattened images. An X of shape (n_images, bands, height, width) says so itself.
+    augment : {"auto", "image", "aerial", "table", "spectra"}, augmentation, function, list of these or None, \
+default="auto"
+        How images are changed at random, see :mod:`sklearn_geoal.augment`. What moves pixels moves the masks
+        along. "auto" is "image" for images, which warps and shades them a little, and "table" for single pixels.
+        "aerial" adds flips and rotations, for scenes seen from above.
+    occlusion : float in [0, 1], default=0.5
+        Part of the images in training of which the encoder does not see one or two rectangles.
+    label_weight : float, default=10.0
+        Weight of the cross-entropy of the known pixels in what the encoder minimises, beside that of dreamed images.
+    warmup : float in [0, 1], default=0.5
+        Part of ``max_epochs`` over which the noise of dreams grows from 0. Noise from the start would hide the latents.
+    classes : array-like of shape (n_classes,), default=None
+        The classes, to make sure that y has these and no others. None: those that y has.
+    missing_label : "auto", None, scalar or str, default="auto"
+        Marks pixels without a label, which are to be learned about. "auto" reads NaN in a numeric y, None in an object
+        y and, where neither occurs, -1 in an integer-valued y.
+    ignore_label : scalar or str, default=None
+        Marks void pixels, such as borders of objects: their class is neither trained on nor scored. None: there are
+        none.
+    tile_size : int, default=512
+        Images that are higher or wider are worked on in overlapping tiles of this side, which bounds the memory needed.
+    max_epochs : int, default=20
+        Number of passes over the images; where they are few, an epoch goes on for 20 steps.
+    batch_size : int, default=8
+        Number of images in a step of the optimiser, at least 2. Up to as many with a mask come with them. Single pixels
+        take a larger one, such as 256.
+    lr : float, default=1e-3
+        Learning rate.
+    lr_schedule : {"constant", "cosine"}, default="cosine"
+        "cosine" lets the learning rate fall along half a cosine towards 0 at ``max_epochs``.
+    optimizer : str or torch.optim.Optimizer class, default="adam"
+        Optimiser, by its class or the name of its class. It should keep to each parameter's own gradient.
+    device : {"cpu", "cuda", "cuda:<index>", "mps", "auto"}, default="cpu"
+        Where to compute; "auto" takes the fastest device that is there.
+    early_stopping : bool, default=False
+        Whether to set images with a mask aside for validation, to stop when their loss no longer falls, and to go back
+        to the epoch in which it was lowest.
+    validation_fraction : float in (0, 1), default=0.1
+        Part of the images with a mask set aside if ``early_stopping``.
+    patience : int, default=10
+        Number of epochs without a lower validation loss after which to stop if ``early_stopping``.
+    callbacks : list of skorch callbacks, default=None
+        Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
+        raises it, ends the training.
+    net_params : dict, default=None
+        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        ``{"optimizer__weight_decay": 1e-4}``.
+    warm_start : bool, default=False
+        Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without a warm-up, on masks
+        of the same classes and images of any size; what the bands are shifted and scaled by stays. An interrupted
+        ``fit`` then leaves the estimator at the last completed epoch, with the masks of the one before.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, order of the images, augmentations and the draws of both players. Results are
+        reproducible on the same machine.
+    verbose : bool or int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes, sorted.
+    masks_ : ndarray of shape (n_masks, height, width)
+        Masks of the labelled images, their missing and void pixels predicted, which :meth:`sample` draws from.
+    net_ : skorch net
+        The trained net; ``net_.module_`` is the torch module.
+    history_ : list of dict
+        For each epoch its number ("epoch") and means over its steps: of what is minimised ("train_loss"), of it
+        -log p(x, z|S) up to a constant ("decoder_loss") and -log q(S|x) of the known pixels ("labeled_loss"), in nats a
+        pixel; and of how far the latents of real images are from their priors, in nats an image: q(S|x) from the
+        shares of the classes ("divergence_S"), q(l|x) from p(l) ("divergence_l"), q(z_t|z_<t, S, x) from
+        p(z_t|z_<t, S) ("divergence_z1", "divergence_z2", ...). One near 0 has collapsed. If ``early_stopping``,
+        "valid_loss" is the mean of -log q(S|x) of the images set aside.
+    location_, scale_ : ndarray of shape (n_bands,)
+        What each band is shifted and scaled by.
+    image_shape_ : tuple of int
+        (bands, height, width) of the images in ``fit``.
+    n_features_in_ : int
+        Number of features seen during ``fit``: bands * height * width.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has names that are all strings.
+
+    See Also
+    --------
+    MixMatchSegmenter : Learns from what a network guesses for augmented images; it does not generate.
+    SymmetricVAEClassifier : One class for each row or image.
+
+    Notes
+    -----
+    An image takes part as one with a mask if any of its pixels has a label: a few labelled points are enough of a mask,
+    the encoder completes it.
+
+    Two kinds of noise are laid on dreamed images. For the latents it is that of the likelihood, independent in each
+    pixel. For the masks it has the covariance of what the decoder leaves unexplained of the real images in the batch:
+    what q(S|x) learns from images with noise like no real one says little about those.
+
+    Latents that say nothing at first are given up before the encoder has learned to find them. Therefore each level
+    begins with something to tell: it paints a share of the principal components of the bands, and the encoder finds
+    them in the levels of a Laplacian pyramid.
+
+    References
+    ----------
+    .. [1] B. Flach, D. Schlesinger and A. Shekhovtsov, "Symmetric Equilibrium Learning of VAEs", AISTATS, 2024.
+    .. [2] A. Hruska, "Semi-supervised learning for spatio-temporal segmentation of satellite images", 2023, the part on
+       symmetric learning of a hierarchical VAE.
+
+    Examples
+    --------
+    Eight noisy images of a bright square, of which two have a mask:
+
+    >>> import numpy as np
+    >>> from sklearn_geoal import SymmetricVAESegmenter
+    >>> rng = np.random.default_rng(0)
+    >>> y = np.zeros((8, 16, 16), dtype=int)
+    >>> y[:, 4:12, 4:12] = 1
+    >>> X = y[:, None] + 0.3 * rng.normal(size=(8, 1, 16, 16))
+    >>> y_train = y.copy()
+    >>> y_train[2:] = -1
+    >>> vae = SymmetricVAESegmenter(hidden_units=(8, 8), max_epochs=10, lr=5e-3, random_state=0).fit(X, y_train)
+    >>> vae.score(X, y) > 0.9
+    True
+    >>> X_new, y_new = vae.sample(3, random_state=0)
+    >>> X_new.shape, y_new.shape
+    ((3, 1, 16, 16), (3, 16, 16))
+    """
+
+    def __init__(
+        self,
+        n_components=4,
+        *,
+        backbone="unet",
+        hidden_units="auto",
+        image_shape=None,
+        augment="auto",
+        occlusion=0.5,
+        label_weight=10.0,
+        warmup=0.5,
+        classes=None,
+        missing_label="auto",
+        ignore_label=None,
+        tile_size=512,
+        max_epochs=20,
+        batch_size=8,
+        lr=1e-3,
+        lr_schedule="cosine",
+        optimizer="adam",
+        device="cpu",
+        early_stopping=False,
+        validation_fraction=0.1,
+        patience=10,
+        callbacks=None,
+        net_params=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.backbone = backbone
+        self.hidden_units = hidden_units
+        self.image_shape = image_shape
+        self.augment = augment
+        self.occlusion = occlusion
+        self.label_weight = label_weight
+        self.warmup = warmup
+        self.classes = classes
+        self.missing_label = missing_label
+        self.ignore_label = ignore_label
+        self.tile_size = tile_size
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.optimizer = optimizer
+        self.device = device
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y):
+        """Train decoder and encoder on images, some of them with a mask.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
+            Training images of one size, at least two pixels; or pixels as rows of their bands; or, with
+            ``image_shape``, images as rows.
+        y : array-like of shape (n_images, height, width) or (n_samples,), or list
+            The class of each pixel, missing or void ones marked as ``missing_label`` and ``ignore_label`` say. A list
+            has None in place of the mask of an image without one.
+
+        Returns
+        -------
+        self : SymmetricVAESegmenter
+            Fitted segmenter.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X, y or a parameter is invalid, no pixel or only one class is labelled, a mask has another size than its
+            image or a class that is none of ``classes``, one of ``classes`` has no labelled pixel, the images are too
+            small for ``hidden_units``, ``device`` is not there, or a ``warm_start`` meets new classes or changed
+            parameters of the network.
+        FloatingPointError
+            If the training diverges.
+        """
+        check_game_params(self)
+        check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
+        check_scalar(self.occlusion, "occlusion", numbers.Real, min_val=0, max_val=1)
+        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
+        if from_scratch:
+            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
+        takes_rows = has_rows(X)
+        X = validate_images(self, X, reset=from_scratch)
+        classes, codes = check_masks(y, X.shape, self.missing_label, self.ignore_label)
+        classes = check_classes(classes, self.classes)
+        if from_scratch:
+            self.location_, self.scale_ = band_location_and_scale(X)
+            self.classes_, self._model = classes, self._model_params()
+            self._dtype, self._takes_rows = X.dtype, takes_rows
+        else:
+            check_goes_on(self, classes)
+            codes = recode(codes, classes, self.classes_)
+        Z = standardize_bands(X, self.location_, self.scale_)
+        fit_game(self, HierarchicalVAE, lambda: self._module_params(Z), Z, codes, _take_over)
+        labeled = (codes >= 0).any(axis=(1, 2))
+        given, guessed = self.classes_[np.maximum(codes[labeled], 0)], self.predict(X[labeled])
+        self.masks_ = np.where(codes[labeled] >= 0, given, guessed)
+        return self
+
+    def reconstruct(self, X, missing=None):
+        """Images as the decoder gives them back, and with hidden pixels filled in.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, bands, height, width) or array-like of shape (n_samples, n_features)
+            Images of any height and width, or rows as in ``fit``.
+        missing : array-like of shape (n_images, height, width) or (n_samples,) of bool, default=None
+            Which pixels are hidden, under clouds for instance. Their values in X do not matter and may be NaN.
+
+        Returns
+        -------
+        X_reconstructed : ndarray, of the shape of X
+            Without ``missing`` the expected images for the most probable masks and the means of the latents. With it
+            X, and hidden pixels as expected from what is seen; what the decoder leaves unexplained around them is
+            carried on into them, smoothly. Of the dtype of X, or float32 for images of small integers.
+
+        Raises
+        ------
+        ValueError
+            If X has other bands than in ``fit``, ``missing`` another shape than its images, or an image has no pixel
+            that is seen.
+        """
+        check_is_fitted(self)
+        if missing is None:
+            images = validate_images(self, X, reset=False)
+            seen = np.ones((len(images), 1, *images.shape[2:]), dtype=bool)
+        else:
+            images, seen = self._seen_images(X, missing)
+        Z = np.concatenate([standardize_bands(images, self.location_, self.scale_), seen], axis=1, dtype=np.float32)
+        out = np.empty(images.shape, dtype=np.result_type(images.dtype, np.float32))
+        apply_in_tiles(
+            self._reconstructed,
+            Z,
+            out,
+            tile_size=self.tile_size,
+            margin=self.tile_size // 4,
+            alignment=self.net_.module_.alignment,
+        )
+        if missing is not None:
+            for result, image, visible in zip(out, images, seen[:, 0], strict=True):
+                result += fill_smoothly(image - result, ~visible)
+        return out.reshape(len(out), -1) if has_rows(X) else out
+
+    def sample(self, n_samples=1, y=None, random_state=None):
+        """Expected images for latents drawn from their priors, without the noise of the likelihood.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of images.
+        y : array-like of shape (n_samples, height, width) or (height, width), default=None
+            Their masks, one for all or one each. None draws them from ``masks_``.
+        random_state : int, RandomState instance or None, default=None
+            Determines the draws.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, bands, height, width) or (n_samples, n_features)
+            Images, in the form and dtype that X had in ``fit``.
+        y : ndarray of shape (n_samples, height, width) or (n_samples,)
+            Their masks.
+
+        Raises
+        ------
+        ValueError
+            If y holds a class that was not among the labels of ``fit``, or is neither one mask nor ``n_samples``.
+        """
+        check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
+        rng, module = np.random.RandomState(draw_seed(random_state)), self.net_.module_
+        codes = self._codes_to_sample(y, n_samples, rng)
+        noise = [rng.standard_normal((n_samples, *shape)) for shape in module.latent_shapes(*codes.shape[1:])]
+
+        def expected(codes, *noise):  # (n, h, w), (n, d, h_k, w_k) for each level
+            return module.expected(codes.long(), noise)
+
+        X = self._in_units(infer(self.net_, expected, codes, *noise)).astype(self._dtype)
+        y = self.classes_[codes]
+        if self._takes_rows:
+            X = X.reshape(n_samples, -1)
+            y = y[:, 0, 0] if y.shape[1:] == (1, 1) else y
+        return X, y
+
+    def _codes_to_sample(self, y, n_samples, rng):
+        """Codes of the masks to make images of: (n_samples, height, width)."""
+        if y is None:
+            y = self.masks_[rng.randint(len(self.masks_), size=n_samples)]
+        y = np.asarray(y)
+        if self.image_shape_[1:] == (1, 1) and y.ndim < 2:
+            y = np.broadcast_to(y, n_samples)[:, None, None] if y.shape in ((), (n_samples,)) else y
+        elif y.ndim == 2:
+            y = np.broadcast_to(y, (n_samples, *y.shape))
+        if y.ndim != 3 or len(y) != n_samples:
+            raise ValueError(
+                f"y has shape {y.shape}, but n_samples={n_samples}: give one mask (height, width) for all samples, or "
+                "one for each."
+            )
+        known = self.classes_.tolist()
+        if unknown := sorted(set(np.unique(y).tolist()).difference(known), key=str):
+            raise ValueError(
+                f"y asks for samples of {unknown}, but the labels of fit were of the classes {known}: ask for these, "
+                "or fit with labels of more classes."
+            )
+        return np.searchsorted(self.classes_, y)
+
+    def _seen_images(self, X, missing):
+        """Images with something finite where they are hidden, and which pixels are seen: (n, 1, height, width)."""
+        values, missing = np.asarray(X), np.asarray(missing)
+        is_row = values.ndim == 2 and values.shape[1] == self.n_features_in_
+        images = values.reshape(len(values), *self.image_shape_) if is_row else values
+        expected = (len(images), *images.shape[2:])
+        missing = missing.reshape(expected) if expected[1:] == (1, 1) and missing.shape == expected[:1] else missing
+        if images.ndim == 4 and (missing.shape != expected or missing.dtype != bool):
+            raise ValueError(
+                f"missing is an array of {missing.dtype} of shape {missing.shape}, expected bool of shape {expected}: "
+                "for each image which pixels (height, width) are hidden."
+            )
+        if images.ndim == 4 and images.shape[1] == len(self.location_):
+            if missing.all(axis=(1, 2)).any():
+                image = int(missing.all(axis=(1, 2)).argmax())
+                raise ValueError(f"All pixels of image {image} are missing: there is nothing to fill it in from.")
+            location = self.location_.astype(np.result_type(values.dtype, np.float32))[:, None, None]
+            values = np.where(missing[:, None], location, images).reshape(values.shape)
+        return validate_images(self, values, reset=False), ~missing[:, None]
+
+    def _reconstructed(self, tile):
+        """(m, bands + 1, h, w), the last one telling what is seen -> (m, bands, h, w)"""
+        module = self.net_.module_
+        return self._in_units(infer_images(self.net_, lambda z: module.reconstruct(z[:, :-1], z[:, -1:]), tile))
+
+    def _in_units(self, Z):
+        return Z * self.scale_[:, None, None] + self.location_[:, None, None]
+
+    @property
+    def _network(self):
+        return self.net_.module_.classifier
+
+    def _model_params(self):
+        names = ("n_components", "backbone", "hidden_units", "augment", "occlusion", "label_weight")
+        return {name: getattr(self, name) for name in names}
+
+    def _module_params(self, Z):
+        backbone = resolve_unet(self.backbone, self.hidden_units)
+        if not len(self.hidden_units):
+            raise ValueError(f"hidden_units must have one level at least; got {self.hidden_units!r}.")
+        return {
+            "input_shape": self.image_shape_,
+            "n_classes": len(self.classes_),
+            "backbone": backbone,
+            "hidden_units": fitting_units(self.hidden_units, self.image_shape_, auto=UNITS),
+            "axes": principal_axes(Z, self.n_components),
+            "augment": resolve_augment(self.augment, self.image_shape_),
+            "occlusion": self.occlusion,
+            "label_weight": self.label_weight,
+        }
+
+
+def _take_over(estimator, net, X):
+    check_finite(estimator, infer(net, net.module_.logits, X[: net.batch_size]))

@@ -47,7 +47,10 @@ FORMS = {
 }
 HIDDEN_SHARE = 0.25
 # accuracy in percent on Cityscapes with 10, 100, and all labels
-PUBLISHED = {"HVAE": {10: 74.01, 100: 86.18, 367: 93.51}, "supervised, that of all masks failed": {10: 74.82, 100: 87.73}}
+PUBLISHED = {
+    "HVAE": {10: 74.01, 100: 86.18, 367: 93.51},
+    "supervised, that of all masks failed": {10: 74.82, 100: 87.73},
+}
 
 
 def clouds(rng, n, height, width):

@@ -11,14 +11,16 @@ from sklearn_geoal._segmentation import (
     _bands,
     _masks,
     apply_in_tiles,
-    as_given,
     band_location_and_scale,
     check_masks,
+    fill_smoothly,
     infer_images,
-    known_accuracy,
+    principal_axes,
     standardize_bands,
     validate_images,
 )
+from sklearn_geoal._segmentation._images import as_given
+from sklearn_geoal._segmentation._masks import known_accuracy
 from sklearn_geoal._validation import MISSING, VOID
 
 SHAPE = (4, 3, 5, 6)
@@ -154,6 +156,17 @@ def test_bands_of_any_type(dtype, small_blocks):
     np.testing.assert_allclose(location, X.mean(axis=(0, 2, 3), dtype=float))
     np.testing.assert_allclose(scale, X.std(axis=(0, 2, 3), dtype=float))
     assert standardize_bands(X, location, scale).dtype == np.float32
+
+
+def test_principal_axes_span_the_bands():
+    Z = np.random.default_rng(0).normal(size=(4, 2, 9, 9)) @ np.eye(9)
+    Z = np.einsum("ab,nbhw->nahw", np.array([[1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]), Z).astype(np.float32)
+    axes = principal_axes(Z, 4)
+    pixels = Z.transpose(1, 0, 2, 3).reshape(3, -1)
+    assert axes.shape == (3, 4)
+    assert_allclose(axes @ axes.T, pixels @ pixels.T / pixels.shape[1], rtol=1e-3, atol=1e-3)
+    assert not axes[:, 2:].any()  # three bands of which one is the sum of the others
+    assert_allclose(principal_axes(Z, 1), axes[:, :1], atol=1e-6)
 
 
 # --- masks ------------------------------------------------------------------------------------------------------------
@@ -326,3 +339,22 @@ def test_a_pixel_does_not_depend_on_the_others(n_pixels):
     X = images((100, 6, 1, 1)).astype(np.float32)
     whole = infer_images(Net(net), net, X)
     np.testing.assert_array_equal(infer_images(Net(net), net, X[:n_pixels]), whole[:n_pixels])
+
+
+# --- holes ------------------------------------------------------------------------------------------------------------
+
+
+def test_filling_is_harmonic_and_keeps_what_is_seen():
+    rows, columns = np.mgrid[:12, :15]
+    hidden = np.zeros((12, 15), dtype=bool)
+    hidden[3:8, 4:11] = True
+    plane = (2.0 * rows - 3.0 * columns)[None]
+    assert_allclose(fill_smoothly(np.where(hidden, 99.0, plane), hidden), plane, atol=1e-9)  # a plane is harmonic
+    image = np.random.default_rng(0).normal(size=(2, 12, 15))
+    hidden[0, :5] = True  # at the border, with fewer neighbours
+    filled = fill_smoothly(image, hidden)
+    assert_array_equal(filled[:, ~hidden], image[:, ~hidden])
+    inner = (filled[:, 4, 6] + filled[:, 6, 6] + filled[:, 5, 5] + filled[:, 5, 7]) / 4
+    assert_allclose(filled[:, 5, 6], inner)
+    assert_allclose(filled[:, 0, 0], (filled[:, 1, 0] + filled[:, 0, 1]) / 2)
+    assert_array_equal(fill_smoothly(image, np.zeros_like(hidden)), image)

@@ -28,7 +28,7 @@ class HierarchicalVAE(nn.Module):
     Both go from the coarsest level to the finest. The decoder has p(z_t|z_<t, S) and in the end p(x|z, S), a Gaussian
     of one variance. The encoder has q(S|x), a class for each pixel, and a factor q~(z_t|x) for each level, from a path
     that halves the image level by level; with q(z_t|z_<t, S, x) proportional to p(z_t|z_<t, S) q~(z_t|x) it shares the
-    way of the decoder. The finest latents are those of level 1, an image of single pixels has them on level 0.
+    way of the decoder. The coarsest latents, l, are those of the image as a whole.
 
     Parameters
     ----------
@@ -171,7 +171,8 @@ class HierarchicalVAE(nn.Module):
 
     def latent_shapes(self, height, width):
         """Shapes of the latents of an image: (d, h_k, w_k) for each level, coarse to fine."""
-        sizes = halved_sizes(height, width, max(self.decoder.latents))
+        n_levels = len(self.decoder.blocks)
+        sizes = [*halved_sizes(height, width, n_levels - 1), (1, 1)]
         return [(self.decoder.d, *sizes[k]) for k in self.decoder.latents]
 
     def expected(self, codes, noise):
@@ -181,11 +182,9 @@ class HierarchicalVAE(nn.Module):
         return self.decoder(S, lambda k, prior: draw(prior, noise[k]))[0]
 
     def reconstruct(self, x, seen):
-        """E[x|z, S] for the most probable mask and the means of z, from what is seen of x."""
-        x = x * seen
-        S = F.one_hot(self.logits(x).argmax(1), self.n_classes).movedim(-1, 1).to(x.dtype)
+        """E[x|z, S] for the probabilities of the classes as S and the means of z, from what is seen of x."""
         factors = self.recognition(x, seen)
-        return self.decoder(S, lambda k, prior: product(prior, factors[k])[0])[0]
+        return self.decoder(self.probabilities(x * seen), lambda k, prior: product(prior, factors[k])[0])[0]
 
 
 class Decoder(nn.Module):
@@ -205,15 +204,15 @@ class Decoder(nn.Module):
 
     def __init__(self, n_classes, bands, hidden_units, axes, kernel):
         super().__init__()
-        self.d, n_levels = axes.shape[1], len(hidden_units)
-        self.latents = list(range(n_levels - 1, 0, -1)) or [0]
-        coarser = (*hidden_units[1:], 0)
+        self.d, self.latents = axes.shape[1], latent_levels(len(hidden_units), kernel)
+        channels = (*hidden_units, hidden_units[-1])  # the last for the image as a whole
         self.enter = nn.ModuleList(
-            convolution(n_classes + n, units, kernel) for n, units in zip(coarser, hidden_units, strict=True)
+            convolution(n_classes + n, units, kernel)
+            for n, units in zip((*hidden_units[1:], 0), hidden_units, strict=True)
         )
         self.blocks = nn.ModuleList(Block(units, kernel) for units in hidden_units)
-        self.prior = nn.ModuleDict({str(k): head(hidden_units[k], 2 * self.d, 1) for k in self.latents[1:]})
-        self.absorb = nn.ModuleDict({str(k): convolution(self.d, hidden_units[k], 1) for k in self.latents})
+        self.prior = nn.ModuleDict({str(k): head(channels[k], 2 * self.d, 1) for k in self.latents[1:]})
+        self.absorb = nn.ModuleDict({str(k): convolution(self.d, channels[k], 1) for k in self.latents})
         self.paint = nn.ModuleDict({str(k): product_with(FIRST_SHARE * axes) for k in self.latents})
         self.head = head(hidden_units[0], bands, kernel)
         self.to(memory_format=torch.channels_last)
@@ -221,24 +220,28 @@ class Decoder(nn.Module):
     def forward(self, S, pick):
         """With latents ``pick(k, moments of p(z_k|..., S))``: E[x|z, S], and by level the latents and these moments."""
         masks = pyramid(S, len(self.blocks))
-        h, canvas, z, priors = None, 0, {}, {}
+        z, priors, h, canvas = {}, {}, None, 0
+
+        def add_latents(k, h, canvas):
+            z[k] = pick(k, priors[k])
+            return h + self.absorb[str(k)](z[k]), canvas + self.paint[str(k)](z[k])
+
+        whole = S.new_zeros(len(S), self.d, *((1, 1) if self.latents[0] == len(masks) else masks[-1].shape[2:]))
+        priors[self.latents[0]] = whole, whole  # standard normal
+        h, canvas = add_latents(self.latents[0], 0, 0)
         for k, mask in reversed(list(enumerate(masks))):
-            if h is not None:
+            if k + 1 < len(masks):
                 height, width = mask.shape[2:]
                 h = F.interpolate(h, scale_factor=2.0)[:, :, :height, :width]
                 canvas = doubled(canvas, height, width)
-            h = self.enter[k](mask if h is None else torch.cat([mask, h], dim=1))
-            if k in self.latents:
-                priors[k] = gaussian(self.prior[str(k)](h)) if z else self._standard_normal(h)
-                z[k] = pick(k, priors[k])
-                h = h + self.absorb[str(k)](z[k])
-                canvas = canvas + self.paint[str(k)](z[k])
+                h = self.enter[k](torch.cat([mask, h], dim=1))
+            else:
+                h = h + self.enter[k](mask)
+            if str(k) in self.prior:
+                priors[k] = gaussian(self.prior[str(k)](h))
+                h, canvas = add_latents(k, h, canvas)
             h = self.blocks[k](h)
         return canvas + self.head(h), z, priors
-
-    def _standard_normal(self, h):
-        zeros = h.new_zeros(len(h), self.d, *h.shape[2:])
-        return zeros, zeros
 
 
 class Recognition(nn.Module):
@@ -249,29 +252,51 @@ class Recognition(nn.Module):
 
     def __init__(self, bands, hidden_units, axes, kernel):
         super().__init__()
-        d, levels = axes.shape[1], range(1 if len(hidden_units) > 1 else 0, len(hidden_units))
-        channels = (bands + 1, *hidden_units)
+        d, self.latents = axes.shape[1], latent_levels(len(hidden_units), kernel)
+        channels = (*hidden_units, hidden_units[-1])
         self.enter = nn.ModuleList(
-            convolution(n, units, kernel) for n, units in zip(channels, hidden_units, strict=False)
+            convolution(n, units, kernel) for n, units in zip((bands + 1, *hidden_units), hidden_units, strict=False)
         )
         self.blocks = nn.ModuleList(Block(units, kernel) for units in hidden_units)
-        self.heads = nn.ModuleDict({str(k): head(hidden_units[k], 2 * d, 1) for k in levels})
+        self.heads = nn.ModuleDict({str(k): head(channels[k], 2 * d, 1) for k in self.latents})
         for last in self.heads.values():
             nn.init.constant_(last[-1].bias[d:], FIRST_LOG_PRECISION)
-        self.find = nn.ModuleDict({str(k): product_with(torch.linalg.pinv(FIRST_SHARE * axes)) for k in levels})
+        self.find = nn.ModuleDict({str(k): product_with(torch.linalg.pinv(FIRST_SHARE * axes)) for k in self.latents})
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x, seen):
-        levels = zip(pyramid(x * seen, len(self.blocks)), pyramid(seen, len(self.blocks)), strict=True)
-        means = [total / share.clamp_min(1e-4) for total, share in levels]  # of the seen pixels in each coarser one
-        h, factors = torch.cat([x * seen, seen], dim=1), {}
+        # sums and numbers of the seen pixels in each coarser one, and in the image as a whole
+        shares = with_mean(pyramid(seen, len(self.blocks)))
+        totals = with_mean(pyramid(x * seen, len(self.blocks)))
+        means = [total / share.clamp_min(1e-4) for total, share in zip(totals, shares, strict=True)]
+        h, features = torch.cat([x * seen, seen], dim=1), []
         for k, (enter, block) in enumerate(zip(self.enter, self.blocks, strict=True)):
             h = block(enter(halved(h) if k else h))
-            if str(k) in self.heads:
-                band = means[k] if k + 1 == len(means) else means[k] - doubled(means[k + 1], *means[k].shape[2:])
-                mean, log_precision = gaussian(self.heads[str(k)](h))
-                factors[k] = mean + self.find[str(k)](band), log_precision
+            features.append(h)
+        features.append(h.mean((2, 3), keepdim=True))
+        factors = {}
+        for k in self.latents:
+            band = means[k]
+            if k + 2 < len(means):
+                band = band - doubled(means[k + 1], *band.shape[2:])
+            elif k + 1 < len(means) and k + 1 in self.latents:
+                band = band - means[k + 1]
+            mean, log_precision = gaussian(self.heads[str(k)](features[k]))
+            factors[k] = mean + self.find[str(k)](band * (shares[k] > 0)), log_precision
         return factors
+
+
+def latent_levels(n_levels, kernel):
+    """Levels with latents, coarse to fine: n_levels stands for the image as a whole, level 0 are its pixels.
+
+    Those have latents only if there is no other level, and alone if the images are single pixels.
+    """
+    return [n_levels, *(range(n_levels - 1, 0, -1) or [0])] if kernel > 1 else [0]
+
+
+def with_mean(levels):
+    """The levels of a pyramid and the mean of all pixels, that of a batch (n, m, 1, 1)."""
+    return [*levels, levels[0].mean((2, 3), keepdim=True)]
 
 
 class Block(nn.Module):

@@ -255,7 +255,8 @@ def of_classes(moments, y):
 
 def draw_classes(logits):
     """A class for each row with these log-probabilities up to a constant: (n, n_classes) -> (n,)."""
-    return torch.multinomial(torch.softmax(logits, dim=1), 1)[:, 0]
+    # any class where a training has diverged, which its loss will tell
+    return torch.multinomial(torch.softmax(logits, dim=1).nan_to_num(nan=1.0), 1)[:, 0]
 
 
 def optimal_nll(squared_error, n_features):

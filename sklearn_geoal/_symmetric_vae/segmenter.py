@@ -21,7 +21,7 @@ from .._segmentation import (
     standardize_bands,
     validate_images,
 )
-from .._torch import check_goes_on, draw_seed, infer
+from .._torch import as_tensor, check_goes_on, draw_seed, infer
 from .._validation import check_classes, recode
 from ..augment import resolve_augment
 from .training import check_finite, check_game_params, fit_game
@@ -307,7 +307,7 @@ default="auto"
         Returns
         -------
         X_reconstructed : ndarray, of the shape of X
-            Without ``missing`` the expected images for the most probable masks and the means of the latents. With it
+            Without ``missing`` the expected images for the means of masks and latents, given X. With it
             X, and hidden pixels as expected from what is seen; what the decoder leaves unexplained around them is
             carried on into them, smoothly. Of the dtype of X, or float32 for images of small integers.
 
@@ -367,11 +367,13 @@ default="auto"
         rng, module = np.random.RandomState(draw_seed(random_state)), self.net_.module_
         codes = self._codes_to_sample(y, n_samples, rng)
         noise = [rng.standard_normal((n_samples, *shape)) for shape in module.latent_shapes(*codes.shape[1:])]
+        drawn = [as_tensor(codes, np.int64), *map(as_tensor, noise)]
 
-        def expected(codes, *noise):  # (n, h, w), (n, d, h_k, w_k) for each level
-            return module.expected(codes.long(), noise)
+        def expected(rows):
+            codes, *noise = (part[rows.long().cpu()].to(rows.device) for part in drawn)
+            return module.expected(codes, noise)
 
-        X = self._in_units(infer(self.net_, expected, codes, *noise)).astype(self._dtype)
+        X = self._in_units(infer(self.net_, expected, np.arange(n_samples))).astype(self._dtype)
         y = self.classes_[codes]
         if self._takes_rows:
             X = X.reshape(n_samples, -1)

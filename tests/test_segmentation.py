@@ -164,9 +164,9 @@ def test_principal_axes_span_the_bands():
     axes = principal_axes(Z, 4)
     pixels = Z.transpose(1, 0, 2, 3).reshape(3, -1)
     assert axes.shape == (3, 4)
-    assert_allclose(axes @ axes.T, pixels @ pixels.T / pixels.shape[1], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(axes @ axes.T, pixels @ pixels.T / pixels.shape[1], rtol=1e-3, atol=1e-3)
     assert not axes[:, 2:].any()  # three bands of which one is the sum of the others
-    assert_allclose(principal_axes(Z, 1), axes[:, :1], atol=1e-6)
+    np.testing.assert_allclose(principal_axes(Z, 1), axes[:, :1], atol=1e-6)
 
 
 # --- masks ------------------------------------------------------------------------------------------------------------
@@ -349,12 +349,14 @@ def test_filling_is_harmonic_and_keeps_what_is_seen():
     hidden = np.zeros((12, 15), dtype=bool)
     hidden[3:8, 4:11] = True
     plane = (2.0 * rows - 3.0 * columns)[None]
-    assert_allclose(fill_smoothly(np.where(hidden, 99.0, plane), hidden), plane, atol=1e-9)  # a plane is harmonic
+    np.testing.assert_allclose(
+        fill_smoothly(np.where(hidden, 99.0, plane), hidden), plane, atol=1e-9
+    )  # a plane is harmonic
     image = np.random.default_rng(0).normal(size=(2, 12, 15))
     hidden[0, :5] = True  # at the border, with fewer neighbours
     filled = fill_smoothly(image, hidden)
-    assert_array_equal(filled[:, ~hidden], image[:, ~hidden])
+    np.testing.assert_array_equal(filled[:, ~hidden], image[:, ~hidden])
     inner = (filled[:, 4, 6] + filled[:, 6, 6] + filled[:, 5, 5] + filled[:, 5, 7]) / 4
-    assert_allclose(filled[:, 5, 6], inner)
-    assert_allclose(filled[:, 0, 0], (filled[:, 1, 0] + filled[:, 0, 1]) / 2)
-    assert_array_equal(fill_smoothly(image, np.zeros_like(hidden)), image)
+    np.testing.assert_allclose(filled[:, 5, 6], inner)
+    np.testing.assert_allclose(filled[:, 0, 0], (filled[:, 1, 0] + filled[:, 0, 1]) / 2)
+    np.testing.assert_array_equal(fill_smoothly(image, np.zeros_like(hidden)), image)

@@ -290,7 +290,7 @@ def test_forms_of_images_agree(data, fitted):
     assert single.predict_proba(X.astype(np.float32)).dtype == single.sample(1)[0].dtype == np.float32
     assert single.reconstruct(X.astype(np.float32)).dtype == np.float32
     integers = segmenter().fit((20 * X).astype(np.int16), y)
-    assert integers.reconstruct((20 * X).astype(np.int16)).dtype == np.float32
+    assert integers.reconstruct((20 * X).astype(np.int16)).dtype == integers.sample(1)[0].dtype == np.float32
 
 
 def test_rows_of_bands(data):

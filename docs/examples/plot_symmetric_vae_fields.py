@@ -66,7 +66,7 @@ rows = {"image": X_test, "with clouds": np.where(clouds[:, None], 1.0, X_test), 
 
 
 def show(rows):
-    figure, axes = plt.subplots(len(rows), 4, figsize=(6, 1.6 * len(rows)), layout="constrained", squeeze=False)
+    _, axes = plt.subplots(len(rows), 4, figsize=(6, 1.6 * len(rows)), layout="constrained", squeeze=False)
     for row, (name, images) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(name)
         for ax, image in zip(row, images, strict=True):
@@ -94,7 +94,7 @@ show({"samples": samples})
 # How far the latents of real images are from their priors, level by level, in nats an image. A divergence that falls to
 # zero would mean that this level says nothing any more.
 
-figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
+_, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for name in vae.history_[0]:
     if name.startswith("divergence"):
         ax.plot([row["epoch"] for row in vae.history_], [row[name] for row in vae.history_], label=name)

@@ -491,9 +491,9 @@ def _check_priors(priors, codes, classes):
     return given / given.sum()
 
 
-def _take_over(estimator, net, X):
+def _take_over(estimator, net, X, rows):
     """Measure the variance of the likelihood on the training data."""
-    squared_error, logits = infer(net, lambda x: (net.module_.squared_error(x), net.module_.logits(x)), X)
+    squared_error, logits = infer(net, lambda x: (net.module_.squared_error(x), net.module_.logits(x)), X[rows])
     check_finite(estimator, squared_error, logits)
     noise_variance = max(float(squared_error.mean(dtype=np.float64)), MIN_NOISE_VARIANCE)
     net.module_.noise_variance.fill_(noise_variance)

@@ -52,7 +52,7 @@ class SymmetricVAESegmenter(BaseSegmenter):
 
     Parameters
     ----------
-    n_components : int, default=4
+    n_components : int, default=3
         Number of latents in each pixel of a level. At first they are the principal components of the bands.
     backbone : "unet" or nn.Module class, default="unet"
         The network of q(S|x): a U-Net with batch normalisation, or an own class as :class:`MixMatchSegmenter` takes it.
@@ -188,7 +188,7 @@ default="auto"
 
     def __init__(
         self,
-        n_components=4,
+        n_components=3,
         *,
         backbone="unet",
         hidden_units="auto",
@@ -353,7 +353,7 @@ default="auto"
         Returns
         -------
         X : ndarray of shape (n_samples, bands, height, width) or (n_samples, n_features)
-            Images, in the form and dtype that X had in ``fit``.
+            Images, in the form that X had in ``fit``, and of its dtype, or float32 for images of small integers.
         y : ndarray of shape (n_samples, height, width) or (n_samples,)
             Their masks.
 
@@ -373,7 +373,8 @@ default="auto"
             codes, *noise = (part[rows.long().cpu()].to(rows.device) for part in drawn)
             return module.expected(codes, noise)
 
-        X = self._in_units(infer(self.net_, expected, np.arange(n_samples))).astype(self._dtype)
+        X = self._in_units(infer(self.net_, expected, np.arange(n_samples)))
+        X = X.astype(np.result_type(self._dtype, np.float32))
         y = self.classes_[codes]
         if self._takes_rows:
             X = X.reshape(n_samples, -1)
@@ -454,5 +455,5 @@ default="auto"
         }
 
 
-def _take_over(estimator, net, X):
-    check_finite(estimator, infer(net, net.module_.logits, X[: net.batch_size]))
+def _take_over(estimator, net, X, rows):
+    check_finite(estimator, infer(net, net.module_.logits, X[rows[: net.batch_size]]))

@@ -86,8 +86,8 @@ def fit_game(estimator, module, module_params, X, codes, take_over):
         What the network is given.
     codes : ndarray of shape (n_samples,) or (n_samples, height, width)
         Codes of the classes, MISSING or VOID. Samples all of whose pixels are void take no part.
-    take_over : callable(estimator, net, X)
-        Takes over what there is to know of a trained net, given the samples that it was trained on.
+    take_over : callable(estimator, net, X, rows)
+        Takes over what there is to know of a trained net, given X and the rows of it that it was trained on.
 
     Raises
     ------
@@ -144,6 +144,6 @@ def _warm_up(part, module, progress):
 def _take_over(estimator, take_over, X, rows, net):
     """Make a trained net the fitted one."""
     net.module_.warmth = 1.0
-    take_over(estimator, net, X[rows])
+    take_over(estimator, net, X, rows)
     estimator.history_ = epochs_as_dicts(net)
     estimator.net_ = net

@@ -48,9 +48,7 @@ y_train = np.where(np.arange(len(y))[:, None, None] < 6, y, -1)
 
 vae = SymmetricVAESegmenter(hidden_units=(8, 16, 32), augment="aerial", lr=3e-3, random_state=0).fit(X, y_train)
 print(f"{vae.score(X_test, y_test):.3f} of the pixels of new images right")
-SegmentationDisplay.from_estimator(vae, X_test, y_test, bands=(0, 1, 2), display_labels=NAMES).figure_.set_size_inches(
-    7, 8
-)
+SegmentationDisplay.from_estimator(vae, X_test, y_test, bands=(0, 1, 2), display_labels=NAMES)
 plt.show()
 
 # %%

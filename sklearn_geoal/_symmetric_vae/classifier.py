@@ -16,7 +16,7 @@ from .._nets.symmetric_vae import SymmetricVAE
 from .._nets.vae import MIN_NOISE_VARIANCE
 from .._torch import as_tensor, check_goes_on, draw_seed, infer, location_and_scale, standardize
 from .._validation import check_choice, check_classes, encode_labels, recode, validate_rows
-from .training import check_finite, check_game_params, fit_game
+from .training import check_finite, check_game_params, codes_to_sample, fit_game
 
 DENSE, CONV = (256, 128), (32, 64)
 ENCODERS = partial(DenseEncoder, hidden_units=DENSE), partial(ConvEncoder, hidden_units=CONV)
@@ -414,14 +414,7 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             raise ValueError(
                 f"y has shape {y.shape}, but n_samples={n_samples}: give one label for all samples or one for each."
             )
-        known = {label: code for code, label in enumerate(self.classes_.tolist())}
-        labels = np.broadcast_to(y, n_samples).tolist()
-        if unknown := sorted(set(labels).difference(known), key=str):
-            raise ValueError(
-                f"y asks for samples of {unknown}, but the labels of fit were of the classes {self.classes_.tolist()}: "
-                "ask for these, or fit with labels of more classes."
-            )
-        return np.array([known[label] for label in labels])
+        return codes_to_sample(np.broadcast_to(y, n_samples), self.classes_)
 
     def _encode_labels(self, X, y):
         if y is None:

@@ -24,7 +24,7 @@ from .._segmentation import (
 from .._torch import as_tensor, check_goes_on, draw_seed, infer
 from .._validation import check_classes, recode
 from ..augment import resolve_augment
-from .training import check_finite, check_game_params, fit_game
+from .training import check_finite, check_game_params, codes_to_sample, fit_game
 
 
 class SymmetricVAESegmenter(BaseSegmenter):
@@ -395,13 +395,7 @@ default="auto"
                 f"y has shape {y.shape}, but n_samples={n_samples}: give one mask (height, width) for all samples, or "
                 "one for each."
             )
-        known = self.classes_.tolist()
-        if unknown := sorted(set(np.unique(y).tolist()).difference(known), key=str):
-            raise ValueError(
-                f"y asks for samples of {unknown}, but the labels of fit were of the classes {known}: ask for these, "
-                "or fit with labels of more classes."
-            )
-        return np.searchsorted(self.classes_, y)
+        return codes_to_sample(y, self.classes_)
 
     def _seen_images(self, X, missing):
         """Images with something finite where they are hidden, and which pixels are seen: (n, 1, height, width)."""

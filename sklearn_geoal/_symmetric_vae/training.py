@@ -123,6 +123,22 @@ def fit_game(estimator, module, module_params, X, codes, take_over):
     )
 
 
+def codes_to_sample(y, classes):
+    """Index into the sorted classes of each label of y.
+
+    Raises
+    ------
+    ValueError
+        If y holds a class that is none of them.
+    """
+    if unknown := sorted(set(y.ravel().tolist()).difference(classes.tolist()), key=str):
+        raise ValueError(
+            f"y asks for samples of {unknown}, but the labels of fit were of the classes {classes.tolist()}: ask for "
+            "these, or fit with labels of more classes."
+        )
+    return np.searchsorted(classes, y)
+
+
 def check_finite(estimator, *outputs):
     """Check what a trained network gives.
 

@@ -189,7 +189,7 @@ def print_tables(rows, baselines, n_seeds):
 
 
 def draw(rows, pictures, form, split):
-    """Images as in the slides: image, truth, predictions, reconstruction, holes and what is filled in, samples."""
+    """Images as in the slides: reconstruction, holes and what is filled in, samples, image, truth, predictions."""
     X, y, scenes = load(split, FORMS[form].reduction)
     shown = np.minimum(PICTURES, len(X) - 1)
     images = {name: values for name, values in pictures[GAME].items() if name != "prediction"}
@@ -198,7 +198,7 @@ def draw(rows, pictures, form, split):
     axes = fig.subplots(
         len(shown),
         n_columns,
-        gridspec_kw={"left": 0.01, "right": 0.93, "bottom": 0.02, "top": 0.93, "wspace": 0.04, "hspace": 0.04},
+        gridspec_kw={"left": 0.01, "right": 0.94, "bottom": 0.02, "top": 0.93, "wspace": 0.04, "hspace": 0.04},
     )
     SegmentationDisplay.from_predictions(
         {method: pictures[method]["prediction"] for method in METHODS},
@@ -208,9 +208,9 @@ def draw(rows, pictures, form, split):
         labels=range(len(scenes.target_names)),
         display_labels=scenes.target_names,
         ignore_label=scenes.ignore_label,
-        ax=axes[:, : 2 + len(METHODS)],
+        ax=axes[:, len(images) :],  # on the right, where there is room for the names of the classes
     )
-    for column, (name, values) in zip(axes[:, 2 + len(METHODS) :].T, images.items(), strict=True):
+    for column, (name, values) in zip(axes[:, : len(images)].T, images.items(), strict=True):
         column[0].set_title(name, fontsize="medium")
         for ax, picture in zip(column, values, strict=True):
             ax.imshow(np.clip(picture.transpose(1, 2, 0), 0, 1))

@@ -220,14 +220,14 @@ class Decoder(nn.Module):
     def forward(self, S, pick):
         """With latents ``pick(k, moments of p(z_k|..., S))``: E[x|z, S], and by level the latents and these moments."""
         masks = pyramid(S, len(self.blocks))
-        z, priors, h, canvas = {}, {}, None, 0
+        z, priors = {}, {}
 
         def add_latents(k, h, canvas):
             z[k] = pick(k, priors[k])
             return h + self.absorb[str(k)](z[k]), canvas + self.paint[str(k)](z[k])
 
-        whole = S.new_zeros(len(S), self.d, *((1, 1) if self.latents[0] == len(masks) else masks[-1].shape[2:]))
-        priors[self.latents[0]] = whole, whole  # standard normal
+        zeros = S.new_zeros(len(S), self.d, *((1, 1) if self.latents[0] == len(masks) else S.shape[2:]))
+        priors[self.latents[0]] = zeros, zeros  # standard normal
         h, canvas = add_latents(self.latents[0], 0, 0)
         for k, mask in reversed(list(enumerate(masks))):
             if k + 1 < len(masks):

@@ -314,8 +314,8 @@ default="auto"
         Raises
         ------
         ValueError
-            If X has other bands than in ``fit``, ``missing`` another shape than its images, or an image has no pixel
-            that is seen.
+            If X has other bands than in ``fit``, ``missing`` another shape than its images, an image has no pixel
+            that is seen, or X is larger than a ``tile_size`` that leaves nothing between the margins of tiles.
         """
         check_is_fitted(self)
         if missing is None:

@@ -61,7 +61,8 @@ class PixelwiseNormalized(nn.Sequential):
 def module(backbone=Linear, input_shape=(4,), n_classes=3, augment=None, **changes):
     """A MixMatch module in training."""
     params = {"n_augmentations": 2, "temperature": 0.5, "alpha": 0.75, "lambda_u": 75.0, "rampup_steps": 0}
-    params |= {"weight_decay": 0.02, "ema_decay": 0.999, "dense": len(input_shape) == 3} | changes
+    params |= {"weight_decay": 0.02, "ema_decay": 0.999, "dense": len(input_shape) == 3}
+    params |= {"class_weight": (1.0,) * n_classes} | changes
     return MixMatch(input_shape, n_classes, backbone, resolve_augment(augment, input_shape), **params).train()
 
 
@@ -248,6 +249,16 @@ def test_without_unlabeled_rows_the_loss_is_the_cross_entropy_of_mixtures():
     torch.manual_seed(1)
     inputs, p, _ = mixmatch.mixup(x, F.one_hot(y, 3).float(), torch.ones(60, 1), 0.75)
     torch.testing.assert_close(loss, F.cross_entropy(mixed.backbone(inputs), p))
+
+
+def test_weights_of_classes_count_in_the_labeled_loss_alone():
+    x, y, u, y_u = batches()
+    weights = (0.5, 2.0, 1.5)
+    plain, weighted = (module(alpha=0, class_weight=each) for each in ((1.0, 1.0, 1.0), weights))
+    weighted.load_state_dict(plain.state_dict())
+    _, loss_x, loss_u = weighted.losses(x, y, u, y_u)
+    torch.testing.assert_close(loss_x, F.cross_entropy(weighted.backbone(x), y, weight=torch.tensor(weights)))
+    torch.testing.assert_close(loss_u, plain.losses(x, y, u, y_u)[2])
 
 
 def test_void_and_missing_pixels_have_no_influence_on_losses_and_gradients():

@@ -142,17 +142,22 @@ def test_with_all_masks_and_no_mixing_it_is_supervised_training(data):
     assert_array_equal(other.predict_proba(X), model.predict_proba(X))
 
 
-def test_supervised_training_agrees_with_a_plain_loop(data):
+@pytest.mark.parametrize("class_weight", [None, "sqrt", "balanced", {2: 5.0, 0: 0.3}])
+def test_supervised_training_agrees_with_a_plain_loop(data, class_weight):
     X, y = data
     model = segmenter(backbone=Pixelwise, alpha=0, augment=None, batch_size=8, lr=0.1, weight_decay=0.0)
-    model.set_params(ema_decay=1e-9, optimizer="sgd").fit(X, y)
+    model.set_params(ema_decay=1e-9, optimizer="sgd", class_weight=class_weight).fit(X, y)
+    counts = np.bincount(y.ravel())
+    weights = {None: [1, 1, 1], "sqrt": counts**-0.5, "balanced": 1 / counts}
+    weights = [0.3, 1, 5] if isinstance(class_weight, dict) else weights[class_weight]
+    weights = torch.as_tensor(np.array(weights), dtype=torch.float32)
     Z = torch.as_tensor((X - X.mean((0, 2, 3), keepdims=True)) / X.std((0, 2, 3), keepdims=True), dtype=torch.float32)
     start = segmenter(backbone=Pixelwise, alpha=0, augment=None, batch_size=8, lr=1e-30).fit(X, y)
     net = copy.deepcopy(start.net_.module_.average).requires_grad_(True)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for _ in range(MIN_STEPS):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(net(Z), torch.as_tensor(y).long()).backward()
+        nn.functional.cross_entropy(net(Z), torch.as_tensor(y).long(), weight=weights).backward()
         optimizer.step()
     assert_allclose(model.predict_proba(X), torch.softmax(net(Z), 1).detach(), atol=1e-5)
 
@@ -476,6 +481,14 @@ def test_given_classes(data):
         ({"augment": "moire"}, "augment must be one of"),
         ({"temperature": 0}, "temperature == 0"),
         ({"tile_size": 0}, "tile_size == 0"),
+        (
+            {"class_weight": "rare"},
+            "class_weight, if it is no dict, must be one of 'sqrt', 'balanced', None; got 'rare'",
+        ),
+        ({"class_weight": {0: 2.0, 7: 1.0}}, r"class_weight has \[7\], which are not among the classes"),
+        ({"class_weight": {1: -1.0}}, "none below 0"),
+        ({"class_weight": {1: np.inf}}, "must be finite"),
+        ({"class_weight": dict.fromkeys(range(3), 0)}, "not all 0"),
         ({"image_shape": (2, 32, 24)}, r"X holds images of shape \(2, 24, 32\)"),
     ],
 )

@@ -329,6 +329,7 @@ default="auto"
             "backbone": resolve_body("backbone", self.backbone, DENSE, NormalizedConvEncoder, **body),
             "augment": resolve_augment(self.augment, input_shape),
             "dense": False,
+            "class_weight": (1.0,) * len(self.classes_),
         }
 
     def _standardize(self, X):

@@ -2,14 +2,18 @@
 
 import numbers
 
+import numpy as np
 from sklearn.utils import check_scalar
 
 from .._nets.unet import resolve_unet
 from .._segmentation import BaseSegmenter, band_location_and_scale, check_masks, standardize_bands, validate_images
 from .._torch import check_goes_on
-from .._validation import check_classes, recode
+from .._validation import check_choice, check_classes, recode
 from ..augment import resolve_augment
 from .training import check_mixmatch_params, fit_mixmatch
+
+# of the number of labelled pixels of a class, for its weight
+_POWERS = {"sqrt": -0.5, "balanced": -1.0, None: 0.0}
 
 
 class MixMatchSegmenter(BaseSegmenter):
@@ -22,8 +26,8 @@ class MixMatchSegmenter(BaseSegmenter):
 
     .. math:: L = L_X + \\lambda_U L_U
 
-    with the cross-entropy :math:`L_X` of the pixels of the first part and the mean squared difference :math:`L_U` of
-    the other [1]_. It predicts with the average of its weights over the steps.
+    with the cross-entropy :math:`L_X` of the pixels of the first part, weighted by class, and the mean squared
+    difference :math:`L_U` of the other [1]_. It predicts with the average of its weights over the steps.
 
     X holds images (n_images, bands, height, width), all of one size in ``fit``; afterwards of any size. Rows of bands
     are images of a single pixel each, with a label each, which a dense network then learns. Each band is shifted and
@@ -63,6 +67,11 @@ default="auto"
         Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
     ema_decay : float in [0, 1), default=0.999
         Part of the average of the weights that a step keeps; less in the first steps.
+    class_weight : {"sqrt", "balanced"}, dict or None, default="sqrt"
+        How much a labelled pixel of each class counts in L_X: as much as one over the number of its labelled pixels if
+        "balanced", over the square root of that number if "sqrt"; what a dict {class: weight} says, 1 where it says
+        nothing; or the same, whatever its class, if None. Equal pixels make for the highest accuracy, but guesses then
+        leave out the rare classes.
     classes : array-like of shape (n_classes,), default=None
         The classes, to make sure that y has these and no others. None: those that y has.
     missing_label : "auto", None, scalar or str, default="auto"
@@ -122,7 +131,7 @@ default="auto"
     history_ : list of dict
         For each epoch its number ("epoch"), the means over its steps of L_X ("labeled_loss", in nats), of L_U
         ("unlabeled_loss") and of the loss that is minimised ("train_loss") and, if ``early_stopping``, "valid_loss",
-        the mean cross-entropy in nats of the images set aside.
+        L_X of the images set aside.
     location_, scale_ : ndarray of shape (n_bands,)
         What each band is shifted and scaled by.
     image_shape_ : tuple of int
@@ -195,6 +204,7 @@ default="auto"
         lambda_u=10.0,
         rampup=1.0,
         ema_decay=0.999,
+        class_weight="sqrt",
         classes=None,
         missing_label="auto",
         ignore_label=None,
@@ -225,6 +235,7 @@ default="auto"
         self.lambda_u = lambda_u
         self.rampup = rampup
         self.ema_decay = ema_decay
+        self.class_weight = class_weight
         self.classes = classes
         self.missing_label = missing_label
         self.ignore_label = ignore_label
@@ -286,7 +297,13 @@ default="auto"
         else:
             check_goes_on(self, classes)
             codes = recode(codes, classes, self.classes_)
-        fit_mixmatch(self, standardize_bands(X, self.location_, self.scale_), codes, self._module_params)
+        weights = _weights_of_classes(self.class_weight, self.classes_, codes)
+        fit_mixmatch(
+            self,
+            standardize_bands(X, self.location_, self.scale_),
+            codes,
+            lambda: self._module_params() | {"class_weight": weights},
+        )
         return self
 
     @property
@@ -304,3 +321,25 @@ default="auto"
             "augment": resolve_augment(self.augment, self.image_shape_),
             "dense": True,
         }
+
+
+def _weights_of_classes(class_weight, classes, codes):
+    """Weight of each class in L_X, 1 in the mean over the labelled pixels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``class_weight`` is none of those there are, or a dict with another class, or with a weight below 0 or all 0.
+    """
+    counts = np.bincount(codes[codes >= 0], minlength=len(classes))
+    if isinstance(class_weight, dict):
+        names = classes.tolist()
+        if unknown := [name for name in class_weight if name not in names]:
+            raise ValueError(f"class_weight has {unknown}, which are not among the classes of y, {names}.")
+        weights = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights @ counts > 0):
+            raise ValueError(f"class_weight must be finite, none below 0, not all 0; got {class_weight!r}.")
+    else:
+        check_choice("class_weight, if it is no dict,", class_weight, _POWERS)
+        weights = np.maximum(counts, 1.0) ** _POWERS[class_weight]
+    return tuple((weights * counts.sum() / (weights @ counts)).tolist())

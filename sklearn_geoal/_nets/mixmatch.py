@@ -31,6 +31,8 @@ class MixMatch(nn.Module):
         Augmentation of a batch.
     dense : bool
         Whether the backbone gives logits for each pixel, (n, n_classes, height, width), not for each row.
+    class_weight : tuple of float
+        Weights of the classes in L_X.
     n_augmentations, temperature, alpha, lambda_u : int, float, float, float
         K, T, alpha and lambda_U.
     rampup_steps : int
@@ -48,6 +50,7 @@ class MixMatch(nn.Module):
         backbone,
         augment,
         dense,
+        class_weight,
         n_augmentations,
         temperature,
         alpha,
@@ -58,7 +61,7 @@ class MixMatch(nn.Module):
     ):
         super().__init__()
         self.input_shape, self.n_classes = tuple(input_shape), n_classes
-        self.augment, self.dense = augment, dense
+        self.augment, self.dense, self.class_weight = augment, dense, class_weight
         self.n_augmentations, self.temperature, self.alpha = n_augmentations, temperature, alpha
         self.lambda_u, self.rampup_steps = lambda_u, rampup_steps
         self.weight_decay, self.ema_decay, self.n_steps = weight_decay, ema_decay, 0
@@ -67,8 +70,8 @@ class MixMatch(nn.Module):
         self.average = copy.deepcopy(self.backbone)
 
     def forward(self, x, y):  # rows and the codes of their classes -> (), what a validation measures
-        p, w = encode(y, self.n_classes)
-        return cross_entropy(self.logits(x), p, w)
+        p, _ = encode(y, self.n_classes)
+        return self.labeled_loss(self.logits(x), p)
 
     def logits(self, x):
         """log p(y|x) of the averaged network up to a constant: (n, ...) -> (n, n_classes, ...)."""
@@ -89,11 +92,16 @@ class MixMatch(nn.Module):
         inputs, p, w = (torch.cat(parts) for parts in zip(*batches, strict=True))
         inputs, p, w = mixup(inputs, p, w, self.alpha)
         logits = interleaved(self.backbone, inputs, len(batches))
-        loss_x = cross_entropy(logits[: len(x)], p[: len(x)], w[: len(x)])
+        loss_x = self.labeled_loss(logits[: len(x)], p[: len(x)])
         if not len(u):
             return loss_x, loss_x, torch.zeros_like(loss_x)
         loss_u = squared_difference(logits[len(x) :], p[len(x) :], w[len(x) :])
         return loss_x + self.unlabeled_weight() * loss_u, loss_x, loss_u
+
+    def labeled_loss(self, logits, p):
+        """L_X: the cross-entropy, a mean in which each target counts as much as its class weighs."""
+        weights = p.new_tensor(self.class_weight).view(-1, *[1] * (p.ndim - 2))
+        return cross_entropy(logits, weights * p, (weights * p).sum(dim=1, keepdim=True))
 
     def unlabeled_weight(self):
         """Weight of L_U at this step."""

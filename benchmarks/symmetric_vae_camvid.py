@@ -1,7 +1,7 @@
 """Street scenes segmented, filled in and dreamed up by a game of two players, with 10 and more masks of CamVid.
 
-SymmetricVAESegmenter, MixMatchSegmenter and the supervised U-Net of both are trained on the images, masks and numbers
-of steps of mixmatch_camvid.py: accuracy and mean IoU on test images, and for the game how far the latents of each level
+SymmetricVAESegmenter, MixMatchSegmenter and a supervised U-Net, which as the first one weighs all pixels alike, are
+trained on the images, masks and numbers of steps of mixmatch_camvid.py: accuracy and mean IoU on test images, and for the game how far the latents of each level
 are from their priors, 0 meaning that it has collapsed. Then a quarter of the pixels of each test image is hidden, under
 clouds or under blocks, and filled in again: by the mean of all training images, by linear interpolation (scipy's
 griddata), by harmonic interpolation, and by ``reconstruct``. Errors are root mean squares over the hidden pixels, in
@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from _common import make_parser, save
 from joblib import Parallel, delayed
-from mixmatch_camvid import MEASURES, MISSING, MIXMATCH, PICTURES, SHARED, SUPERVISED, Form, load
+from mixmatch_camvid import MEASURES, MISSING, MIXMATCH, PICTURES, SHARED, UNWEIGHTED, Form, load
 from scipy.interpolate import griddata
 from scipy.ndimage import gaussian_filter
 
@@ -39,7 +39,7 @@ from sklearn_geoal.metrics import confusion
 from sklearn_geoal.plot import SegmentationDisplay
 
 GAME = "symmetric"
-METHODS = (GAME, MIXMATCH, SUPERVISED)
+METHODS = (GAME, MIXMATCH, UNWEIGHTED)
 FORMS = {
     "quick": Form((10, 367), 20, 2),
     "reduced": Form((10, 367), 900, 2),

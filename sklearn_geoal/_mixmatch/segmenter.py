@@ -59,7 +59,7 @@ default="auto"
     alpha : float, default=0.2
         Shares of mixed images are drawn from Beta(alpha, alpha), one for all pixels. With 0 nothing is mixed. The
         paper's 0.75, for images with one class, slows the learning of masks.
-    lambda_u : float, default=10.0
+    lambda_u : float, default=20.0
         Weight lambda_U of the loss on guessed masks. With fewer than ten classes it is multiplied by their number / 10,
         for the loss is a mean over them. Masks take less than the 75 that is published for images with one class:
         where some classes are rare, too high a weight makes the network give them up.
@@ -201,7 +201,7 @@ default="auto"
         n_augmentations=2,
         temperature=0.5,
         alpha=0.2,
-        lambda_u=10.0,
+        lambda_u=20.0,
         rampup=1.0,
         ema_decay=0.999,
         class_weight="sqrt",

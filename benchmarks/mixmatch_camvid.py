@@ -3,8 +3,9 @@
 Both are trained on the 367 training images, of which a seed draws those that keep their mask; 10 of them are among the
 50, and so on. The supervised U-Net is ``MixMatchSegmenter(alpha=0)`` on the images with a mask alone: the same network,
 augmentation, optimiser, number of steps, weights of the classes and average of the network's weights; there is one that
-weighs all pixels alike, too. With all masks nothing is left to guess, and MixMatch is MixUp. Counted on the test images are the share of pixels with the right class of eleven and the mean over
-the classes of intersection over union; void pixels do not count.
+weighs all pixels alike, too. With all masks nothing is left to guess, and MixMatch is MixUp. Counted on the test images
+are the share of pixels with the right class of eleven and the mean over the classes of intersection over union; void
+pixels do not count.
 
 The reduced form, which is the default, has images of 45 x 60 pixels; --full has 90 x 120 and more steps. Settings were
 chosen on the validation images (--split val), which are of a single street, and on the masks that training images had
@@ -121,12 +122,12 @@ def summarize(results):
         row["iou_of_classes"] = np.mean([result["iou"] for result in seeds], axis=0).tolist()
         if method == MIXMATCH:
             for other in (UNWEIGHTED, SUPERVISED):
-                row[other] = {name: gain(name, seeds, groups[n_masks, other]) for name in MEASURES}
+                row[other] = {name: compare(name, seeds, groups[n_masks, other]) for name in MEASURES}
         rows.append(row)
     return rows
 
 
-def gain(name, results, others):
+def compare(name, results, others):
     """How much larger a measure is than with another method, seed by seed."""
     gains = [own[name] - other[name] for own, other in zip(results, others, strict=True)]
     return {"mean": float(np.mean(gains)), "std": float(np.std(gains)), "values": gains}

@@ -1,11 +1,11 @@
 """Street scenes segmented, filled in and dreamed up by a game of two players, with 10 and more masks of CamVid.
 
 SymmetricVAESegmenter, MixMatchSegmenter and a supervised U-Net, which as the first one weighs all pixels alike, are
-trained on the images, masks and numbers of steps of mixmatch_camvid.py: accuracy and mean IoU on test images, and for the game how far the latents of each level
-are from their priors, 0 meaning that it has collapsed. Then a quarter of the pixels of each test image is hidden, under
-clouds or under blocks, and filled in again: by the mean of all training images, by linear interpolation (scipy's
-griddata), by harmonic interpolation, and by ``reconstruct``. Errors are root mean squares over the hidden pixels, in
-units of the standard deviation of all pixels.
+trained on the images, masks and numbers of steps of mixmatch_camvid.py: accuracy and mean IoU on test images, and for
+the game how far the latents of each level are from their priors, 0 meaning that it has collapsed. Then a quarter of the
+pixels of each test image is hidden, under clouds or under blocks, and filled in again: by the mean of all training
+images, by linear interpolation (scipy's griddata), by harmonic interpolation, and by ``reconstruct``. Errors are root
+mean squares over the hidden pixels, in units of the standard deviation of all pixels.
 
 The reduced form, which is the default, has images of 45 x 60 pixels, and 10 and all masks; --full has 90 x 120 pixels,
 all numbers of masks and more steps. Settings were chosen on the validation images (--split val), once for all.

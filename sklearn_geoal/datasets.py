@@ -1,4 +1,4 @@
-"""Loaders of public benchmark data, and a generator of hyperspectral scenes."""
+"""Loaders of public benchmark data, and generators of a hyperspectral scene and of images of fields."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
@@ -17,6 +18,14 @@ from ._validation import check_choice, check_scene_shape
 
 _VARIABLE = "SKLEARN_GEOAL_DATA"
 _DIGITS = np.arange(10).astype(str)
+
+# kind of field -> reflectance in red, green and blue, and how much it varies from pixel to pixel
+_FIELDS = {
+    "meadow": (0.35, 0.5, 0.2, 0.03),
+    "wheat": (0.7, 0.6, 0.3, 0.05),
+    "soil": (0.45, 0.35, 0.25, 0.02),
+    "wood": (0.2, 0.35, 0.25, 0.12),
+}
 
 # folder -> what it holds, where it comes from, and the sha256 of each file
 _SETS = {
@@ -623,6 +632,87 @@ def make_hyperspectral_scene(
         abundances=abundances,
         DESCR=f"Synthetic hyperspectral scene of {n_classes} materials in {n_bands} bands of 400 to 2500 nm.",
     )
+    return (bunch.data, bunch.target) if return_X_y else bunch
+
+
+def make_fields(n_images=60, side=40, *, n_fields=9, light=0.35, return_X_y=False, random_state=None):
+    """Make colour images of fields seen from above, each in the light of its own day, with the class of each pixel.
+
+    An image is parted into fields, the cells of a Voronoi diagram of random points. Each is of one of four kinds at
+    random: meadow, wheat, soil and wood, which differ in their colour and in how rough they look. Brightness and
+    tint vary from image to image.
+
+    Parameters
+    ----------
+    n_images : int, default=60
+        Number of images.
+    side : int, default=40
+        Height and width in pixels.
+    n_fields : int, default=9
+        Number of fields in an image.
+    light : float in [0, 1), default=0.35
+        Brightness is uniform in [1 - light, 1 + light], and another factor of each channel uniform in
+        [1 - 0.4 light, 1 + 0.4 light].
+    return_X_y : bool, default=False
+        Return ``(data, target)`` instead of a Bunch.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the images.
+
+    Returns
+    -------
+    fields : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the attributes
+
+        data : ndarray of shape (n_images, 3 * side * side), dtype float32
+            The images as rows; ``data.reshape(-1, *image_shape)`` are the images. Reflectances in red, green, blue.
+        target : ndarray of shape (n_images, side, side), dtype int64
+            Index into ``target_names`` for each pixel.
+        target_names : ndarray of shape (4,)
+            Names of the classes.
+        feature_names : list of str
+            Names of the columns of ``data``.
+        image_shape : tuple of int
+            (3, side, side).
+        DESCR : str
+            Description.
+    (data, target) : tuple if ``return_X_y`` is True
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not a number of the kind expected.
+    ValueError
+        If a parameter is out of range.
+
+    Examples
+    --------
+    >>> from sklearn_geoal.datasets import make_fields
+    >>> fields = make_fields(n_images=5, side=20, random_state=0)
+    >>> fields.data.reshape(-1, *fields.image_shape).shape
+    (5, 3, 20, 20)
+    >>> fields.target.shape
+    (5, 20, 20)
+    """
+    for name, value in (("n_images", n_images), ("side", side), ("n_fields", n_fields)):
+        check_scalar(value, name, Integral, min_val=1)
+    check_scalar(light, "light", Real, min_val=0, max_val=1, include_boundaries="left")
+    rng = check_random_state(random_state)
+
+    places = np.stack(np.mgrid[:side, :side], axis=-1)  # (side, side, 2)
+    target = np.empty((n_images, side, side), dtype=np.int64)
+    for mask in target:
+        centers, kinds = rng.uniform(0, side, size=(n_fields, 2)), rng.randint(len(_FIELDS), size=n_fields)
+        mask[:] = kinds[KDTree(centers).query(places)[1]]  # of the nearest centre
+    *colors, roughness = np.array(list(_FIELDS.values())).T
+    brightness = rng.uniform(1 - light, 1 + light, size=(n_images, 1, 1, 1))
+    tint = rng.uniform(1 - 0.4 * light, 1 + 0.4 * light, size=(n_images, 3, 1, 1))
+    texture = gaussian_filter(rng.standard_normal(target.shape), (0, 0.7, 0.7))
+    images = (
+        brightness * tint * np.stack([color[target] for color in colors], axis=1)
+        + (roughness[target] * texture)[:, None]
+    )
+    bunch = _images(images, target, list(_FIELDS))
+    bunch.DESCR = f"Synthetic colour images of {side} x {side} pixels: fields of four kinds in varying light."
     return (bunch.data, bunch.target) if return_X_y else bunch
 
 

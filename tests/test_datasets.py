@@ -1,4 +1,5 @@
-"""Loaders: what they find, refuse and return. The generated scene: its composition and its difficulty."""
+"""Loaders: what they find, refuse and return. The generated scene and fields: their composition and
+their difficulty."""
 
 import hashlib
 import os
@@ -10,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 from sklearn_geoal import datasets
-from sklearn_geoal.datasets import make_hyperspectral_scene
+from sklearn_geoal.datasets import make_fields, make_hyperspectral_scene
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("SKLEARN_GEOAL_DATA"), reason="SKLEARN_GEOAL_DATA does not name a folder with the data"
@@ -96,6 +97,56 @@ def test_scene_is_neither_trivial_nor_hopeless():
 def test_scene_refuses(params, error, message):
     with pytest.raises(error, match=message):
         make_hyperspectral_scene(**params, random_state=0)
+
+
+# ---- generated fields
+
+
+def test_same_seed_same_fields():
+    first, second, other = (make_fields(4, 12, random_state=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.data, second.data)
+    np.testing.assert_array_equal(first.target, second.target)
+    assert not np.array_equal(first.target, other.target)
+    X, y = make_fields(4, 12, return_X_y=True, random_state=3)
+    np.testing.assert_array_equal(X, first.data)
+    np.testing.assert_array_equal(y, first.target)
+
+
+def test_fields_shapes_and_names():
+    fields = make_fields(5, 14, random_state=0)
+    assert fields.data.shape == (5, 3 * 14 * 14) and fields.data.dtype == np.float32
+    assert fields.target.shape == (5, 14, 14) and fields.target.dtype == np.int64
+    assert fields.image_shape == (3, 14, 14) and len(fields.feature_names) == 3 * 14 * 14
+    assert list(fields.target_names) == ["meadow", "wheat", "soil", "wood"]
+
+
+def test_fields_have_the_color_of_their_kind_in_the_light_of_their_image():
+    steady, lit = (make_fields(30, 40, light=light, random_state=0) for light in (0, 0.5))
+    images = np.moveaxis(steady.data.reshape(-1, *steady.image_shape), 1, -1)
+    for kind, color in enumerate([[0.35, 0.5, 0.2], [0.7, 0.6, 0.3], [0.45, 0.35, 0.25], [0.2, 0.35, 0.25]]):
+        np.testing.assert_allclose(images[steady.target == kind].mean(axis=0), color, atol=0.01)
+    brightness = lit.data.mean(axis=1) / steady.data.mean(axis=1)
+    assert 0.4 < brightness.min() < 0.7 and 1.3 < brightness.max() < 1.7
+
+
+def test_fields_are_cells_of_their_number():
+    assert all(len(np.unique(mask)) == 1 for mask in make_fields(9, 8, n_fields=1, random_state=0).target)
+    shares = np.bincount(make_fields(200, 8, n_fields=9, random_state=0).target.ravel()) / (200 * 64)
+    np.testing.assert_allclose(shares, 0.25, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "params, error, message",
+    [
+        ({"n_images": 0}, ValueError, "n_images == 0"),
+        ({"side": 8.5}, TypeError, "side must be an instance of int"),
+        ({"n_fields": -1}, ValueError, "n_fields == -1"),
+        ({"light": 1}, ValueError, "light == 1"),
+    ],
+)
+def test_fields_refuse(params, error, message):
+    with pytest.raises(error, match=message):
+        make_fields(**params, random_state=0)
 
 
 # ---- finding and checking files

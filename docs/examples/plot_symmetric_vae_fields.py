@@ -10,36 +10,19 @@ has. It learns besides how images look that have such a mask: so it can fill in 
 # %%
 # Images of fields
 # ----------------
-# Each image has fields of four kinds, in the light and the season of its day. Six images have a mask.
+# Each image has fields of four kinds, in the light of its day. Six images have a mask.
 
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from sklearn_geoal import SymmetricVAESegmenter
+from sklearn_geoal.datasets import make_fields
 from sklearn_geoal.plot import SegmentationDisplay
 
-COLORS = np.array([[0.35, 0.5, 0.2], [0.7, 0.6, 0.3], [0.45, 0.35, 0.25], [0.2, 0.35, 0.25]])  # red, green, blue
-NAMES = ["meadow", "wheat", "soil", "wood"]
-
-
-def make_fields(n, side, rng):
-    """Images (n, 3, side, side) and masks (n, side, side)."""
-    places = np.stack(np.mgrid[:side, :side], axis=-1)
-    y = np.empty((n, side, side), dtype=int)
-    for mask in y:
-        centers, kinds = rng.uniform(0, side, size=(9, 2)), rng.integers(0, 4, size=9)
-        mask[:] = kinds[np.linalg.norm(places[..., None, :] - centers, axis=-1).argmin(axis=-1)]
-    light = rng.uniform(0.6, 1.3, size=(n, 1, 1, 1)) * rng.uniform(0.85, 1.15, size=(n, 3, 1, 1))
-    X = light * np.moveaxis(COLORS[y], -1, 1)
-    texture = gaussian_filter(rng.normal(size=X.shape[:1] + X.shape[2:]), (0, 0.7, 0.7))[:, None]
-    rough = np.array([0.03, 0.05, 0.02, 0.12])[y][:, None]  # woods are
-    return X + rough * texture, y
-
-
-rng = np.random.default_rng(0)
-X, y = make_fields(60, 40, rng)
-X_test, y_test = make_fields(4, 40, rng)
+fields = make_fields(64, random_state=0)
+images = fields.data.reshape(-1, *fields.image_shape)
+X, X_test, y, y_test = images[:60], images[60:], fields.target[:60], fields.target[60:]
 y_train = np.where(np.arange(len(y))[:, None, None] < 6, y, -1)
 
 # %%
@@ -48,7 +31,7 @@ y_train = np.where(np.arange(len(y))[:, None, None] < 6, y, -1)
 
 vae = SymmetricVAESegmenter(hidden_units=(8, 16, 32), augment="aerial", lr=3e-3, random_state=0).fit(X, y_train)
 print(f"{vae.score(X_test, y_test):.3f} of the pixels of new images right")
-SegmentationDisplay.from_estimator(vae, X_test, y_test, bands=(0, 1, 2), display_labels=NAMES)
+SegmentationDisplay.from_estimator(vae, X_test, y_test, bands=(0, 1, 2), display_labels=fields.target_names)
 plt.show()
 
 # %%
@@ -57,7 +40,7 @@ plt.show()
 # A quarter of each image is hidden. What is there follows from the masks, which the encoder continues under the clouds,
 # and from the light of the day, which it reads off what is seen.
 
-noise = gaussian_filter(rng.normal(size=(4, 40, 40)), (0, 4, 4))
+noise = gaussian_filter(np.random.default_rng(0).normal(size=y_test.shape), (0, 4, 4))
 clouds = noise > np.quantile(noise, 0.75, axis=(1, 2), keepdims=True)
 filled = vae.reconstruct(X_test, missing=clouds)
 rows = {"image": X_test, "with clouds": np.where(clouds[:, None], 1.0, X_test), "filled in": filled}

@@ -11,8 +11,8 @@ The reduced form, which is the default, has images of 45 x 60 pixels; --full has
 chosen on the validation images (--split val), which are of a single street, and on the masks that training images had
 been deprived of, once for all numbers of masks and seeds.
 
-Usage: python benchmarks/mixmatch_camvid.py [--quick | --full] [--device cpu|cuda] [--seeds 3] [--split test|val]
-       [--jobs 2]
+Usage: python benchmarks/mixmatch_camvid.py [--quick | --full] [--masks 10 50 100 367] [--device cpu|cuda] [--seeds 3]
+       [--split test|val] [--jobs 2]
 
 The environment variable SKLEARN_GEOAL_DATA names the folder of the data.
 
@@ -178,7 +178,8 @@ def draw(rows, pictures, form, split):
             mean, std = ([row[name][key] for row in of_method] for key in ("mean", "std"))
             ax.errorbar([row["n_masks"] for row in of_method], mean, std, marker="o", capsize=3, label=method)
         ax.set(xscale="log", xlabel="images with a mask", ylabel=f"{name} (%)")
-        ax.set_xticks(FORMS[form].n_masks, labels=FORMS[form].n_masks)
+        n_masks = sorted({row["n_masks"] for row in rows})
+        ax.set_xticks(n_masks, labels=n_masks)
         ax.minorticks_off()
         ax.grid(alpha=0.3)
     curves[0].legend(frameon=False)
@@ -188,6 +189,7 @@ def draw(rows, pictures, form, split):
 def main():
     parser = make_parser(__doc__, "an epoch, 10 masks and all, one seed: a check that everything runs")
     parser.add_argument("--full", action="store_true", help="images of 90 x 120 pixels and more steps, for a GPU")
+    parser.add_argument("--masks", type=int, nargs="+", help="numbers of masks (default: all of the form)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seeds", type=int, help="number of seeds (default: 3, with --quick 1)")
     parser.add_argument("--split", choices=["test", "val"], default="test", help="images to segment")
@@ -195,12 +197,14 @@ def main():
     args = parser.parse_args()
     form = "quick" if args.quick else "full" if args.full else "reduced"
     n_seeds = args.seeds or (1 if args.quick else 3)
-    print(f"The {form} form: {FORMS[form]}, {n_seeds} seeds, on {args.device}, images of the {args.split} part")
+    all_n_masks = sorted(args.masks or FORMS[form].n_masks)
+    print(f"The {form} form: {FORMS[form]}, on {args.device}, images of the {args.split} part")
+    print(f"{all_n_masks} masks, {n_seeds} seeds")
 
     tasks = [
         (method, n_masks, seed)
         for method in reversed(METHODS)  # the longer ones first
-        for n_masks in FORMS[form].n_masks
+        for n_masks in all_n_masks
         for seed in range(n_seeds)
     ]
     start = time.perf_counter()
@@ -209,7 +213,7 @@ def main():
     for result, masks in parallel(delayed(run)(*task, form, args.split, args.device) for task in tasks):
         results.append(result)
         method, n_masks, seed = (result[name] for name in ("method", "n_masks", "seed"))
-        if (n_masks, seed) == (FORMS[form].n_masks[0], 0):
+        if (n_masks, seed) == (all_n_masks[0], 0):
             pictures[method] = masks
         measured = ", ".join(f"{name} {result[name]:.2f}" for name in MEASURES)
         took = time.perf_counter() - start
@@ -221,6 +225,7 @@ def main():
     settings = {
         "form": form,
         **FORMS[form]._asdict(),
+        "n_masks": all_n_masks,
         "split": args.split,
         "device": args.device,
         "seeds": n_seeds,
@@ -228,7 +233,7 @@ def main():
         "published_gains": PUBLISHED,
         "seconds": time.perf_counter() - start,
     }
-    pictures = {f"{method}, {FORMS[form].n_masks[0]} masks": pictures[method] for method in METHODS}
+    pictures = {f"{method}, {all_n_masks[0]} masks": pictures[method] for method in METHODS}
     save(args.output, "mixmatch_camvid", settings, rows, draw(rows, pictures, form, args.split))
 
 

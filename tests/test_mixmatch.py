@@ -62,7 +62,7 @@ def module(backbone=Linear, input_shape=(4,), n_classes=3, augment=None, **chang
     """A MixMatch module in training."""
     params = {"n_augmentations": 2, "temperature": 0.5, "alpha": 0.75, "lambda_u": 75.0, "rampup_steps": 0}
     params |= {"weight_decay": 0.02, "ema_decay": 0.999, "dense": len(input_shape) == 3}
-    params |= {"class_weight": (1.0,) * n_classes} | changes
+    params |= {"class_weight": (1.0,) * n_classes, "confidence": 0.0} | changes
     return MixMatch(input_shape, n_classes, backbone, resolve_augment(augment, input_shape), **params).train()
 
 
@@ -259,6 +259,21 @@ def test_weights_of_classes_count_in_the_labeled_loss_alone():
     _, loss_x, loss_u = weighted.losses(x, y, u, y_u)
     torch.testing.assert_close(loss_x, F.cross_entropy(weighted.backbone(x), y, weight=torch.tensor(weights)))
     torch.testing.assert_close(loss_u, plain.losses(x, y, u, y_u)[2])
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.6, 0.9, 1.0])
+@pytest.mark.parametrize("backbone", [Linear, Pixelwise])
+def test_what_is_unsure_is_not_learned_from(backbone, confidence):
+    shape = (4,) if backbone is Linear else (4, 5, 6)
+    net = module(backbone, shape, temperature=0.5, confidence=confidence)
+    u = 2 * torch.randn(20, *shape)
+    y_u = torch.full((20, *shape[1:]), MISSING)
+    for _, p, w in net.guess(u, y_u):
+        q = mixmatch.sharpen(torch.softmax(net.backbone(u), dim=1), 0.5)
+        sure = q.amax(dim=1, keepdim=True) >= confidence
+        torch.testing.assert_close(w, sure.float())
+        torch.testing.assert_close(p * sure, q * sure)
+        assert confidence in (0, 1) or 0 < sure.float().mean() < 1
 
 
 def test_void_and_missing_pixels_have_no_influence_on_losses_and_gradients():

@@ -481,6 +481,7 @@ def test_given_classes(data):
         ({"augment": "moire"}, "augment must be one of"),
         ({"temperature": 0}, "temperature == 0"),
         ({"tile_size": 0}, "tile_size == 0"),
+        ({"confidence": 1.1}, "confidence == 1.1"),
         (
             {"class_weight": "rare"},
             "class_weight, if it is no dict, must be one of 'sqrt', 'balanced', None; got 'rare'",

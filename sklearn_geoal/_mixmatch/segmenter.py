@@ -63,6 +63,10 @@ default="auto"
         Weight lambda_U of the loss on guessed masks. With fewer than ten classes it is multiplied by their number / 10,
         for the loss is a mean over them. Masks take less than the 75 that is published for images with one class:
         where some classes are rare, too high a weight makes the network give them up.
+    confidence : float in [0, 1], default=0.9
+        A pixel of an image without a mask is learned from where its guess, sharpened, gives one class at least this
+        probability [3]_. With 0, as in the paper on MixMatch, all are. Images unlike those with a mask, of which the
+        network is unsure, are so left for later.
     rampup : float in [0, 1], default=1.0
         Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
     ema_decay : float in [0, 1), default=0.999
@@ -154,7 +158,7 @@ default="auto"
     points, the guesses for the other image would make up most of the loss.
 
     With a mask for each image nothing is guessed and the training is that of a supervised U-Net on mixed images; with
-    ``alpha=0`` besides it is that of a supervised U-Net, with augmentation and averaged weights.
+    ``alpha=0`` besides it is that of a supervised U-Net, with augmentation, weighted classes and averaged weights.
 
     Batch normalisation is treated as in :class:`MixMatchClassifier`. What an augmentation brings in from beyond the
     border of an image is filled by reflection for the network to look at, but neither guessed nor trained on.
@@ -171,6 +175,8 @@ default="auto"
        to Semi-Supervised Learning." Advances in Neural Information Processing Systems 32 (2019).
     .. [2] O. Ronneberger, P. Fischer and T. Brox. "U-Net: Convolutional Networks for Biomedical Image Segmentation."
        Medical Image Computing and Computer-Assisted Intervention (2015).
+    .. [3] K. Sohn et al. "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence." Advances in
+       Neural Information Processing Systems 33 (2020).
 
     Examples
     --------
@@ -202,6 +208,7 @@ default="auto"
         temperature=0.5,
         alpha=0.2,
         lambda_u=20.0,
+        confidence=0.9,
         rampup=1.0,
         ema_decay=0.999,
         class_weight="sqrt",
@@ -233,6 +240,7 @@ default="auto"
         self.temperature = temperature
         self.alpha = alpha
         self.lambda_u = lambda_u
+        self.confidence = confidence
         self.rampup = rampup
         self.ema_decay = ema_decay
         self.class_weight = class_weight
@@ -285,6 +293,7 @@ default="auto"
         """
         check_mixmatch_params(self)
         check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
+        check_scalar(self.confidence, "confidence", numbers.Real, min_val=0, max_val=1)
         from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
         if from_scratch:
             vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
@@ -302,7 +311,7 @@ default="auto"
             self,
             standardize_bands(X, self.location_, self.scale_),
             codes,
-            lambda: self._module_params() | {"class_weight": weights},
+            lambda: self._module_params() | {"class_weight": weights, "confidence": self.confidence},
         )
         return self
 

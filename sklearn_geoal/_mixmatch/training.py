@@ -150,7 +150,8 @@ def fit_mixmatch(estimator, X, codes, module_params):
     n_steps = estimator.max_epochs * plan_epoch(len(labeled), len(unlabeled), estimator.batch_size)[0]
     params = {name: getattr(estimator, name) for name in _SHARED} | module_params()
     if hasattr(estimator, "net_"):
-        estimator.net_.module_.resume(**{name: params[name] for name in (*_SHARED, "augment", "class_weight")})
+        changeable = (*_SHARED, "augment", "class_weight", "confidence")
+        estimator.net_.module_.resume(**{name: params[name] for name in changeable})
     fit_net(
         estimator,
         MixMatch,

@@ -33,6 +33,8 @@ class MixMatch(nn.Module):
         Whether the backbone gives logits for each pixel, (n, n_classes, height, width), not for each row.
     class_weight : tuple of float
         Weights of the classes in L_X.
+    confidence : float
+        A guess counts in L_U if it gives a class at least this probability.
     n_augmentations, temperature, alpha, lambda_u : int, float, float, float
         K, T, alpha and lambda_U.
     rampup_steps : int
@@ -51,6 +53,7 @@ class MixMatch(nn.Module):
         augment,
         dense,
         class_weight,
+        confidence,
         n_augmentations,
         temperature,
         alpha,
@@ -61,7 +64,8 @@ class MixMatch(nn.Module):
     ):
         super().__init__()
         self.input_shape, self.n_classes = tuple(input_shape), n_classes
-        self.augment, self.dense, self.class_weight = augment, dense, class_weight
+        self.augment, self.dense = augment, dense
+        self.class_weight, self.confidence = class_weight, confidence
         self.n_augmentations, self.temperature, self.alpha = n_augmentations, temperature, alpha
         self.lambda_u, self.rampup_steps = lambda_u, rampup_steps
         self.weight_decay, self.ema_decay, self.n_steps = weight_decay, ema_decay, 0
@@ -118,12 +122,15 @@ class MixMatch(nn.Module):
         w = (y_u != VOID).unsqueeze(1).to(u.dtype)  # (n, 1, ...)
         if not self.dense:
             q = sharpen(sum(guesses) / len(guesses), self.temperature)
-            return [(one.images, q, w) for one in drawn]
+            return [(one.images, q, w * self._is_sure(q)) for one in drawn]
         # a pixel that an augmentation moves out of the frame is guessed from the others: sharpening sets the sum to one
         total = sum(one.unwarp(guess) for one, guess in zip(drawn, guesses, strict=True))
         q = sharpen(total, self.temperature)
-        w = w * (total.sum(dim=1, keepdim=True) > 1e-6)
+        w = w * (total.sum(dim=1, keepdim=True) > 1e-6) * self._is_sure(q)
         return [(one.images, one.warp(q * w), one.warp(w)) for one in drawn]
+
+    def _is_sure(self, q):
+        return q.amax(dim=1, keepdim=True) >= self.confidence
 
     @torch.no_grad()
     def finish_step(self, lr):

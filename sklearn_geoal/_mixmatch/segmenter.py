@@ -175,8 +175,9 @@ default="auto"
        to Semi-Supervised Learning." Advances in Neural Information Processing Systems 32 (2019).
     .. [2] O. Ronneberger, P. Fischer and T. Brox. "U-Net: Convolutional Networks for Biomedical Image Segmentation."
        Medical Image Computing and Computer-Assisted Intervention (2015).
-    .. [3] K. Sohn et al. "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence." Advances in
-       Neural Information Processing Systems 33 (2020).
+    .. [3] K. Sohn, D. Berthelot, C.-L. Li, Z. Zhang, N. Carlini, E. D. Cubuk, A. Kurakin, H. Zhang and C. Raffel.
+       "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence." Advances in Neural Information
+       Processing Systems 33 (2020).
 
     Examples
     --------

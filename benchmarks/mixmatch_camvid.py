@@ -10,7 +10,7 @@ taken of the training images without a mask as well, which MixMatch has seen.
 
 The reduced form, which is the default, has images of 45 x 60 pixels; --full has 90 x 120 and more steps. Settings were
 chosen on the validation images (--split val), which are of a single street, and on the masks that training images had
-been deprived of, once for all numbers of masks and seeds.
+been deprived of, once for all numbers of masks and seeds; figures of these two are therefore somewhat too good.
 
 Usage: python benchmarks/mixmatch_camvid.py [--quick | --full] [--masks 10 50 100 367] [--device cpu|cuda] [--seeds 3]
        [--split test|val] [--jobs 2]

@@ -498,6 +498,11 @@ def test_parameters_that_cannot_be(data, params, message):
         segmenter(**params).fit(*data)
 
 
+def test_weights_of_classes_are_numbers(data):
+    with pytest.raises(TypeError, match=r"class_weight\[1\] must be an instance of float, not str"):
+        segmenter(class_weight={1: "much"}).fit(*data)
+
+
 def test_images_that_cannot_be(data, fitted):
     X, y = data
     broken = X.copy()

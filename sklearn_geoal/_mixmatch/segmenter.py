@@ -346,6 +346,8 @@ def _weights_of_classes(class_weight, classes, codes):
         names = classes.tolist()
         if unknown := [name for name in class_weight if name not in names]:
             raise ValueError(f"class_weight has {unknown}, which are not among the classes of y, {names}.")
+        for name, weight in class_weight.items():
+            check_scalar(weight, f"class_weight[{name!r}]", numbers.Real)
         weights = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
         if not (np.isfinite(weights).all() and (weights >= 0).all() and weights @ counts > 0):
             raise ValueError(f"class_weight must be finite, none below 0, not all 0; got {class_weight!r}.")

@@ -62,7 +62,7 @@ def module(backbone=Linear, input_shape=(4,), n_classes=3, augment=None, **chang
     """A MixMatch module in training."""
     params = {"n_augmentations": 2, "temperature": 0.5, "alpha": 0.75, "lambda_u": 75.0, "rampup_steps": 0}
     params |= {"weight_decay": 0.02, "ema_decay": 0.999, "dense": len(input_shape) == 3}
-    params |= {"class_weight": (1.0,) * n_classes, "confidence": 0.0} | changes
+    params |= {"class_weight": (1.0,) * n_classes, "mixing": "mixup", "confidence": 0.0} | changes
     return MixMatch(input_shape, n_classes, backbone, resolve_augment(augment, input_shape), **params).train()
 
 
@@ -156,10 +156,10 @@ def test_larger_shares_are_distributed_as_they_should(alpha):
 
 def test_without_alpha_nothing_is_mixed():
     assert (mixmatch.larger_shares(100, 1e-9) == 1).all()
-    parts = torch.randn(5, 4), torch.rand(5, 3), torch.rand(5, 1)
-    for alpha in (0, 1e-9):
-        for mixed, part in zip(mixmatch.mixup(*parts, alpha), parts, strict=True):
-            torch.testing.assert_close(mixed, part)
+    parts = torch.randn(5, 4, 6, 7), torch.rand(5, 3, 6, 7), torch.rand(5, 1, 6, 7)
+    for mixed in (mixmatch.mixup(*parts, 1e-9), mixmatch.cutmix(*parts, 1e-9, n_labeled=2)):
+        for got, part in zip(mixed, parts, strict=True):
+            torch.testing.assert_close(got, part)
 
 
 @pytest.mark.parametrize("shape", [(), (2, 3)])
@@ -176,6 +176,59 @@ def test_each_sample_is_mixed_with_one_other_which_has_the_smaller_share(shape):
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(n))
     torch.testing.assert_close(p, 2 * x)
     torch.testing.assert_close(w.flatten(), shares @ torch.arange(1.0, n + 1))
+
+
+# CutMix
+
+
+@pytest.mark.parametrize("height, width", [(40, 60), (64, 16)])
+def test_boxes_have_the_area_that_is_asked_for(height, width):
+    areas = torch.rand(2000)
+    boxes = mixmatch.boxes(areas, height, width)
+    assert boxes.shape == (2000, 1, height, width)
+    got = boxes.float().mean(dim=(1, 2, 3))
+    assert (got - areas).abs().max() < 0.1  # pixels are whole
+    assert (got - areas).mean().abs() < 6e-3
+    # a box: which rows and which columns, together
+    rows, columns = boxes.any(dim=3, keepdim=True), boxes.any(dim=2, keepdim=True)
+    assert torch.equal(boxes, rows & columns)
+
+
+def test_boxes_of_no_area_and_of_all():
+    assert not mixmatch.boxes(torch.zeros(500), 9, 8).any()
+    assert mixmatch.boxes(torch.ones(500), 9, 8).all()
+
+
+@pytest.mark.parametrize("n_labeled", [0, 1, 12, 40])
+def test_a_box_shows_one_image_of_the_same_kind_with_its_targets(n_labeled):
+    n = 40
+    names = torch.arange(float(n)).reshape(n, 1, 1, 1).expand(n, 1, 12, 15)
+    p = torch.cat([2 * names, 3 * names], dim=1)
+    x, p, w = mixmatch.cutmix(names, p, names + 1, alpha=1.0, n_labeled=n_labeled)
+    torch.testing.assert_close(p, torch.cat([2 * x, 3 * x], dim=1))
+    torch.testing.assert_close(w, x + 1)
+    shown = [set(image.unique().tolist()) - {float(name)} for name, image in enumerate(x)]
+    assert max(map(len, shown)) == 1
+    assert len(set.union(*shown)) == sum(map(len, shown))  # each at most once
+    for name, others in enumerate(shown):
+        assert all((other < n_labeled) == (name < n_labeled) for other in others)
+    own = (x == names).flatten(1).float().mean(dim=1)
+    assert own.min() > 0.4  # half, but for whole pixels
+    assert own.mean() < 0.9
+
+
+def test_boxes_bring_nothing_unlabeled_into_the_labeled_loss():
+    shape = (2, 12, 15)
+    net = module(Pixelwise, shape, mixing="cutmix", alpha=1.0)
+    x, u = torch.randn(2, 8, *shape, requires_grad=True)
+    missing = torch.full((8, 12, 15), MISSING)
+    y = missing.clone()
+    y[:, 3, 4] = torch.arange(8) % 3  # a single labelled pixel
+    _, loss_x, loss_u = net.losses(x, y, u, missing)
+    (of_x,) = torch.autograd.grad(loss_x, x, retain_graph=True)
+    assert (of_x[:, :, 3, 4] != 0).any()
+    assert (torch.autograd.grad(loss_x, u, retain_graph=True)[0] == 0).all()
+    assert (torch.autograd.grad(loss_u, u)[0] != 0).any()
 
 
 # the losses

@@ -330,6 +330,7 @@ default="auto"
             "augment": resolve_augment(self.augment, input_shape),
             "dense": False,
             "class_weight": (1.0,) * len(self.classes_),
+            "mixing": "mixup",
             "confidence": 0.0,
         }
 

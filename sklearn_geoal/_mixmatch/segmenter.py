@@ -21,8 +21,8 @@ class MixMatchSegmenter(BaseSegmenter):
 
     Each step of the training takes as many images without a mask as with one. The network guesses the masks of the
     former: the mean of what it gives for K augmented copies of an image, moved back to where the pixels were, sharpened
-    pixel by pixel. All copies and their masks, known and guessed, are then mixed in pairs (MixUp), and the network
-    learns to give mixed masks for mixed images:
+    pixel by pixel. All copies and their masks, known and guessed, are then mixed in pairs, and the network learns to
+    give mixed masks for mixed images:
 
     .. math:: L = L_X + \\lambda_U L_U
 
@@ -56,9 +56,14 @@ default="auto"
     temperature : float, default=0.5
         T of the sharpening: guessed probabilities are raised to the power 1/T. With 1 they stay as they are, towards 0
         the most probable class gets all.
-    alpha : float, default=0.2
-        Shares of mixed images are drawn from Beta(alpha, alpha), one for all pixels. With 0 nothing is mixed. The
-        paper's 0.75, for images with one class, slows the learning of masks.
+    mixing : {"cutmix", "mixup"}, default="cutmix"
+        How two images are mixed: "cutmix" shows one of them in a box within the other, so that each pixel keeps its
+        class and loses some of its surroundings [4]_, [5]_; "mixup" shows both everywhere, as in the paper on
+        MixMatch.
+    alpha : float, default=1.0
+        Shares of mixed images are drawn from Beta(alpha, alpha); the smaller is the area of the box, or of the second
+        image at each pixel. With 0 nothing is mixed. "mixup" takes a smaller one, such as 0.2: much of it slows the
+        learning of masks.
     lambda_u : float, default=20.0
         Weight lambda_U of the loss on guessed masks. With fewer than ten classes it is multiplied by their number / 10,
         for the loss is a mean over them. Masks take less than the 75 that is published for images with one class:
@@ -154,8 +159,8 @@ default="auto"
     An image takes part as one with a mask if any of its pixels has a label, and as one without if any lacks it: a few
     labelled points in each scene are enough of a mask. An image whose pixels are all void takes no part.
 
-    A mixed pixel is trained on where the image with the larger share has a target. Otherwise, beside a few labelled
-    points, the guesses for the other image would make up most of the loss.
+    Beside a few labelled points guesses would make up most of L_X. Boxes in images with a mask are therefore filled
+    from such images alone; with "mixup" a pixel is trained on where the image with the larger share has a target.
 
     With a mask for each image nothing is guessed and the training is that of a supervised U-Net on mixed images; with
     ``alpha=0`` besides it is that of a supervised U-Net, with augmentation, weighted classes and averaged weights.
@@ -178,6 +183,10 @@ default="auto"
     .. [3] K. Sohn, D. Berthelot, C.-L. Li, Z. Zhang, N. Carlini, E. D. Cubuk, A. Kurakin, H. Zhang and C. Raffel.
        "FixMatch: Simplifying Semi-Supervised Learning with Consistency and Confidence." Advances in Neural Information
        Processing Systems 33 (2020).
+    .. [4] S. Yun, D. Han, S. J. Oh, S. Chun, J. Choe and Y. Yoo. "CutMix: Regularization Strategy to Train Strong
+       Classifiers with Localizable Features." International Conference on Computer Vision (2019).
+    .. [5] G. French, S. Laine, T. Aila, M. Mackiewicz and G. Finlayson. "Semi-supervised Semantic Segmentation Needs
+       Strong, Varied Perturbations." British Machine Vision Conference (2020).
 
     Examples
     --------
@@ -207,7 +216,8 @@ default="auto"
         augment="auto",
         n_augmentations=2,
         temperature=0.5,
-        alpha=0.2,
+        mixing="cutmix",
+        alpha=1.0,
         lambda_u=20.0,
         confidence=0.9,
         rampup=1.0,
@@ -239,6 +249,7 @@ default="auto"
         self.augment = augment
         self.n_augmentations = n_augmentations
         self.temperature = temperature
+        self.mixing = mixing
         self.alpha = alpha
         self.lambda_u = lambda_u
         self.confidence = confidence
@@ -294,6 +305,7 @@ default="auto"
         """
         check_mixmatch_params(self)
         check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
+        check_choice("mixing", self.mixing, ("cutmix", "mixup"))
         check_scalar(self.confidence, "confidence", numbers.Real, min_val=0, max_val=1)
         from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
         if from_scratch:
@@ -312,7 +324,7 @@ default="auto"
             self,
             standardize_bands(X, self.location_, self.scale_),
             codes,
-            lambda: self._module_params() | {"class_weight": weights, "confidence": self.confidence},
+            lambda: self._module_params() | {"class_weight": weights},
         )
         return self
 
@@ -330,6 +342,8 @@ default="auto"
             "backbone": resolve_unet(self.backbone, self.hidden_units),
             "augment": resolve_augment(self.augment, self.image_shape_),
             "dense": True,
+            "mixing": self.mixing,
+            "confidence": self.confidence,
         }
 
 

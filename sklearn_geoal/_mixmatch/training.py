@@ -150,7 +150,7 @@ def fit_mixmatch(estimator, X, codes, module_params):
     n_steps = estimator.max_epochs * plan_epoch(len(labeled), len(unlabeled), estimator.batch_size)[0]
     params = {name: getattr(estimator, name) for name in _SHARED} | module_params()
     if hasattr(estimator, "net_"):
-        changeable = (*_SHARED, "augment", "class_weight", "confidence")
+        changeable = (*_SHARED, "augment", "class_weight", "confidence", "mixing")
         estimator.net_.module_.resume(**{name: params[name] for name in changeable})
     fit_net(
         estimator,

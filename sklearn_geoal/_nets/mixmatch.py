@@ -1,4 +1,4 @@
-"""MixMatch: guessed labels, MixUp, and the two losses of a network that learns from few labels and many samples.
+"""MixMatch: guessed labels, mixtures, and the two losses of a network that learns from few labels and many samples.
 
 Targets are p, the probabilities of the classes (n, n_classes, ...), times a weight w (n, 1, ...): 1 where there is a
 target, 0 where there is none, such as at void pixels, and in between where MixUp has mixed the two. The dots stand for
@@ -35,6 +35,8 @@ class MixMatch(nn.Module):
         Weights of the classes in L_X.
     confidence : float
         A guess counts in L_U if it gives a class at least this probability.
+    mixing : {"mixup", "cutmix"}
+        How samples are mixed. "cutmix" is for images with a class for each pixel.
     n_augmentations, temperature, alpha, lambda_u : int, float, float, float
         K, T, alpha and lambda_U.
     rampup_steps : int
@@ -54,6 +56,7 @@ class MixMatch(nn.Module):
         dense,
         class_weight,
         confidence,
+        mixing,
         n_augmentations,
         temperature,
         alpha,
@@ -65,7 +68,7 @@ class MixMatch(nn.Module):
         super().__init__()
         self.input_shape, self.n_classes = tuple(input_shape), n_classes
         self.augment, self.dense = augment, dense
-        self.class_weight, self.confidence = class_weight, confidence
+        self.class_weight, self.confidence, self.mixing = class_weight, confidence, mixing
         self.n_augmentations, self.temperature, self.alpha = n_augmentations, temperature, alpha
         self.lambda_u, self.rampup_steps = lambda_u, rampup_steps
         self.weight_decay, self.ema_decay, self.n_steps = weight_decay, ema_decay, 0
@@ -88,19 +91,24 @@ class MixMatch(nn.Module):
     def losses(self, x, y, u, y_u):
         """What to minimise, L_X and L_U, for a labelled and an unlabelled batch of equal size.
 
-        Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is MixUp training.
+        Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is training on mixtures.
         """
         batches = [self._augmented(self.as_input(x), *encode(y, self.n_classes))]
         if len(u):
             batches += self.guess(self.as_input(u), y_u)
         inputs, p, w = (torch.cat(parts) for parts in zip(*batches, strict=True))
-        inputs, p, w = mixup(inputs, p, w, self.alpha)
+        if self.alpha:
+            inputs, p, w = self.mix(inputs, p, w, n_labeled=len(x))
         logits = interleaved(self.backbone, inputs, len(batches))
         loss_x = self.labeled_loss(logits[: len(x)], p[: len(x)])
         if not len(u):
             return loss_x, loss_x, torch.zeros_like(loss_x)
         loss_u = squared_difference(logits[len(x) :], p[len(x) :], w[len(x) :])
         return loss_x + self.unlabeled_weight() * loss_u, loss_x, loss_u
+
+    def mix(self, x, p, w, n_labeled):
+        """Mixtures of samples, of which the first n_labeled are labelled ones, and of their targets."""
+        return mixup(x, p, w, self.alpha) if self.mixing == "mixup" else cutmix(x, p, w, self.alpha, n_labeled)
 
     def labeled_loss(self, logits, p):
         """L_X: the cross-entropy, a mean in which each target counts as much as its class weighs."""
@@ -186,13 +194,38 @@ def mixup(x, p, w, alpha):
 
     There is a target where x_1 has one: beside a few known pixels, those guessed for x_2 would drown them.
     """
-    if alpha == 0:
-        return x, p, w
     weight = larger_shares(len(x), alpha).to(x)
     other = torch.randperm(len(x), device=x.device)
     has_target = w > 0
     x, p, w = (torch.lerp(part[other], part, weight.view(-1, *[1] * (part.ndim - 1))) for part in (x, p, w))
     return x, p * has_target, w * has_target
+
+
+def cutmix(x, p, w, alpha, n_labeled):
+    """Images in each of which a box shows another image: it has the part 1 - lambda' of the area.
+
+    The other is labelled where the image itself is: guesses would drown the few labels that it may have.
+    """
+    box = boxes(1 - larger_shares(len(x), alpha), *x.shape[2:]).to(x.device)
+    other = torch.cat([torch.randperm(n_labeled), n_labeled + torch.randperm(len(x) - n_labeled)]).to(x.device)
+    return tuple(torch.where(box, part[other], part) for part in (x, p, w))
+
+
+def boxes(areas, height, width):
+    """Boxes at random places, by their part of the area of an image: (n,) -> (n, 1, height, width).
+
+    They are of random form: the logarithm of their height is uniform.
+    """
+    power = torch.rand(len(areas))
+    rows, columns = _intervals(areas**power, height), _intervals(areas ** (1 - power), width)
+    return rows[:, None, :, None] & columns[:, None, None, :]
+
+
+def _intervals(lengths, n_pixels):
+    """Intervals at random places of [0, 1], where n_pixels have their centres: (n,) -> (n, n_pixels)."""
+    starts = (1 - lengths) * torch.rand(len(lengths))
+    offsets = (torch.arange(n_pixels) + 0.5) / n_pixels - starts[:, None]
+    return (offsets >= 0) & (offsets < lengths[:, None])
 
 
 def larger_shares(n, alpha):

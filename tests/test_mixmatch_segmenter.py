@@ -95,10 +95,10 @@ def fitted(data):
 # what it learns
 
 
-@pytest.mark.parametrize("augment", ["auto", "aerial"])
-def test_three_masks_of_twelve_scenes(augment):
+@pytest.mark.parametrize("params", [{}, {"augment": "aerial"}, {"mixing": "mixup", "alpha": 0.2}])
+def test_three_masks_of_twelve_scenes(params):
     X, y = scenes(12, seed=1)
-    model = learner(augment=augment).fit(X, partly_labeled(y, 3))
+    model = learner(**params).fit(X, partly_labeled(y, 3))
     X_new, y_new = scenes(6, seed=2)
     assert model.score(X[3:], y[3:]) > 0.95
     assert model.score(X_new, y_new) > 0.95
@@ -107,12 +107,13 @@ def test_three_masks_of_twelve_scenes(augment):
     assert model.history_[-1]["unlabeled_loss"] > 0
 
 
+@pytest.mark.parametrize("mixing", ["cutmix", "mixup"])
 @pytest.mark.parametrize("n_scenes", [1, 6])
-def test_a_few_labelled_points_are_masks_enough(n_scenes):
+def test_a_few_labelled_points_are_masks_enough(n_scenes, mixing):
     X, y = scenes(n_scenes, seed=3)
     rng = np.random.default_rng(0)
     known = np.stack([rng.permutation(np.arange(y[0].size) < 60) for _ in y]).reshape(y.shape)
-    model = learner(augment=[Flip()]).fit(X, np.where(known, y, -1))
+    model = learner(augment=[Flip()], mixing=mixing).fit(X, np.where(known, y, -1))
     assert model.score(X, y) > 0.9
 
 
@@ -138,7 +139,7 @@ def test_with_all_masks_and_no_mixing_it_is_supervised_training(data):
     assert all(epoch["unlabeled_loss"] == 0 for epoch in model.history_)
     assert all(epoch["labeled_loss"] == epoch["train_loss"] for epoch in model.history_)
     # what concerns guesses and mixtures has no say
-    other = segmenter(**params, n_augmentations=5, temperature=0.1, lambda_u=3.0).fit(X, y)
+    other = segmenter(**params, n_augmentations=5, temperature=0.1, lambda_u=3.0, mixing="mixup").fit(X, y)
     assert_array_equal(other.predict_proba(X), model.predict_proba(X))
 
 
@@ -400,6 +401,9 @@ def test_warm_start_goes_on(data):
     assert model.location_ is location
     assert [epoch["epoch"] for epoch in model.history_] == [1, 2, 3, 4]
     assert np.abs(model.predict_proba(X) - first).max() > 1e-4
+    changed = {"mixing": "mixup", "alpha": 0.2, "confidence": 0.5}
+    trained = model.set_params(**changed).fit(X, y).net_.module_
+    assert {name: getattr(trained, name) for name in changed} == changed
     with pytest.raises(ValueError, match=r"new classes \[3\]"):
         model.fit(X, y + 1)
     with pytest.raises(ValueError, match="The network was made with"):
@@ -482,6 +486,7 @@ def test_given_classes(data):
         ({"temperature": 0}, "temperature == 0"),
         ({"tile_size": 0}, "tile_size == 0"),
         ({"confidence": 1.1}, "confidence == 1.1"),
+        ({"mixing": "mosaic"}, "mixing must be one of 'cutmix', 'mixup'; got 'mosaic'"),
         (
             {"class_weight": "rare"},
             "class_weight, if it is no dict, must be one of 'sqrt', 'balanced', None; got 'rare'",

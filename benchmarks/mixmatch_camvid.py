@@ -3,15 +3,15 @@
 Both are trained on the 367 training images, of which a seed draws those that keep their mask; 10 of them are among the
 50, and so on. The supervised U-Net is ``MixMatchSegmenter(alpha=0)`` on the images with a mask alone: the same network,
 augmentation, optimiser, number of steps, weights of the classes and average of the network's weights; there is one that
-weighs all pixels alike, too. With all masks nothing is left to guess, and MixMatch is CutMix. Counted on the test images
-are the share of pixels with the right class of eleven and the mean over the classes of intersection over union; void
-pixels do not count. The test images show other stretches of road than the training images. Both measures are therefore
-taken of the training images without a mask as well, which MixMatch has seen.
+weighs all pixels alike, too. With all masks nothing is left to guess, and what remains of MixMatch is CutMix. Counted
+on the test images are the share of pixels with the right class of eleven and the mean over the classes of intersection
+over union; void pixels do not count. The test images show other stretches of road than the training images. Both
+measures are therefore taken of the training images without a mask as well, which MixMatch has seen.
 
 The reduced form, which is the default, has images of 45 x 60 pixels; --full has 90 x 120 and more steps. Settings were
 chosen on the validation images (--split val), which are of a single street, on the masks that training images had been
-deprived of, and on one of their three drives in trainings without it, once for all numbers of masks and seeds; figures of
-these are therefore somewhat too good.
+deprived of, and on one of the three drives that the training images are from, in trainings without it; once for all
+numbers of masks and seeds. Figures of these are therefore somewhat too good.
 
 Usage: python benchmarks/mixmatch_camvid.py [--quick | --full] [--masks 10 50 100 367] [--device cpu|cuda] [--seeds 3]
        [--split test|val] [--jobs 2]

@@ -157,7 +157,7 @@ def test_larger_shares_are_distributed_as_they_should(alpha):
 def test_without_alpha_nothing_is_mixed():
     assert (mixmatch.larger_shares(100, 1e-9) == 1).all()
     parts = torch.randn(5, 4, 6, 7), torch.rand(5, 3, 6, 7), torch.rand(5, 1, 6, 7)
-    for mixed in (mixmatch.mixup(*parts, 1e-9), mixmatch.cutmix(*parts, 1e-9, n_labeled=2)):
+    for mixed in (mixmatch.mixup(*parts, 1e-9), mixmatch.cutmix(*parts, 1e-9)):
         for got, part in zip(mixed, parts, strict=True):
             torch.testing.assert_close(got, part)
 
@@ -199,22 +199,30 @@ def test_boxes_of_no_area_and_of_all():
     assert mixmatch.boxes(torch.ones(500), 9, 8).all()
 
 
-@pytest.mark.parametrize("n_labeled", [0, 1, 12, 40])
-def test_a_box_shows_one_image_of_the_same_kind_with_its_targets(n_labeled):
+def test_a_box_shows_one_image_with_its_targets():
     n = 40
     names = torch.arange(float(n)).reshape(n, 1, 1, 1).expand(n, 1, 12, 15)
     p = torch.cat([2 * names, 3 * names], dim=1)
-    x, p, w = mixmatch.cutmix(names, p, names + 1, alpha=1.0, n_labeled=n_labeled)
+    x, p, w = mixmatch.cutmix(names, p, names + 1, alpha=1.0)
     torch.testing.assert_close(p, torch.cat([2 * x, 3 * x], dim=1))
     torch.testing.assert_close(w, x + 1)
     shown = [set(image.unique().tolist()) - {float(name)} for name, image in enumerate(x)]
     assert max(map(len, shown)) == 1
-    assert len(set.union(*shown)) == sum(map(len, shown))  # each at most once
-    for name, others in enumerate(shown):
-        assert all((other < n_labeled) == (name < n_labeled) for other in others)
+    assert len(set.union(*shown)) == sum(map(len, shown)) > n / 2  # each at most once
     own = (x == names).flatten(1).float().mean(dim=1)
     assert own.min() > 0.4  # half, but for whole pixels
     assert own.mean() < 0.9
+
+
+@pytest.mark.parametrize("n_unlabeled", [0, 1, 12])
+def test_labeled_images_have_no_box(n_unlabeled):
+    n_labeled = 12
+    net = module(Pixelwise, (2, 6, 7), mixing="cutmix", alpha=1.0)
+    parts = [torch.randn(n_labeled + n_unlabeled, n, 6, 7) for n in (2, 3, 1)]
+    for mixed, part in zip(net.mix(*parts, n_labeled=n_labeled), parts, strict=True):
+        assert mixed.shape == part.shape
+        assert torch.equal(mixed[:n_labeled], part[:n_labeled])
+        assert (mixed[n_labeled:] != part[n_labeled:]).any() == (n_unlabeled > 1)
 
 
 def test_boxes_bring_nothing_unlabeled_into_the_labeled_loss():

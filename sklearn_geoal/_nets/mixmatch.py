@@ -91,7 +91,8 @@ class MixMatch(nn.Module):
     def losses(self, x, y, u, y_u):
         """What to minimise, L_X and L_U, for a labelled and an unlabelled batch of equal size.
 
-        Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is training on mixtures.
+        Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is supervised training, on
+        mixtures if these are those of MixUp.
         """
         batches = [self._augmented(self.as_input(x), *encode(y, self.n_classes))]
         if len(u):
@@ -108,7 +109,11 @@ class MixMatch(nn.Module):
 
     def mix(self, x, p, w, n_labeled):
         """Mixtures of samples, of which the first n_labeled are labelled ones, and of their targets."""
-        return mixup(x, p, w, self.alpha) if self.mixing == "mixup" else cutmix(x, p, w, self.alpha, n_labeled)
+        if self.mixing == "mixup":
+            return mixup(x, p, w, self.alpha)
+        # a box in a labelled image would hide labels, and a guess in it would drown those of a few labelled pixels
+        mixed = cutmix(*(part[n_labeled:] for part in (x, p, w)), self.alpha)
+        return tuple(torch.cat([part[:n_labeled], new]) for part, new in zip((x, p, w), mixed, strict=True))
 
     def labeled_loss(self, logits, p):
         """L_X: the cross-entropy, a mean in which each target counts as much as its class weighs."""
@@ -201,13 +206,10 @@ def mixup(x, p, w, alpha):
     return x, p * has_target, w * has_target
 
 
-def cutmix(x, p, w, alpha, n_labeled):
-    """Images in each of which a box shows another image: it has the part 1 - lambda' of the area.
-
-    The other is labelled where the image itself is: guesses would drown the few labels that it may have.
-    """
+def cutmix(x, p, w, alpha):
+    """Images in each of which a box shows another: it has the part 1 - lambda' of the area."""
     box = boxes(1 - larger_shares(len(x), alpha), *x.shape[2:]).to(x.device)
-    other = torch.cat([torch.randperm(n_labeled), n_labeled + torch.randperm(len(x) - n_labeled)]).to(x.device)
+    other = torch.randperm(len(x), device=x.device)
     return tuple(torch.where(box, part[other], part) for part in (x, p, w))
 
 

@@ -3,7 +3,7 @@
 Both are trained on the 367 training images, of which a seed draws those that keep their mask; 10 of them are among the
 50, and so on. The supervised U-Net is ``MixMatchSegmenter(alpha=0)`` on the images with a mask alone: the same network,
 augmentation, optimiser, number of steps, weights of the classes and average of the network's weights; there is one that
-weighs all pixels alike, too. With all masks nothing is left to guess, and what remains of MixMatch is CutMix. Counted
+weighs all pixels alike, too. With all masks nothing is left to guess, and MixMatch is supervised training. Counted
 on the test images are the share of pixels with the right class of eleven and the mean over the classes of intersection
 over union; void pixels do not count. The test images show other stretches of road than the training images. Both
 measures are therefore taken of the training images without a mask as well, which MixMatch has seen.

@@ -62,7 +62,8 @@ def module(backbone=Linear, input_shape=(4,), n_classes=3, augment=None, **chang
     """A MixMatch module in training."""
     params = {"n_augmentations": 2, "temperature": 0.5, "alpha": 0.75, "lambda_u": 75.0, "rampup_steps": 0}
     params |= {"weight_decay": 0.02, "ema_decay": 0.999, "dense": len(input_shape) == 3}
-    params |= {"class_weight": (1.0,) * n_classes, "mixing": "mixup", "confidence": 0.0} | changes
+    params |= {"class_weight": (1.0,) * n_classes, "mixing": "mixup", "unlabeled_share": 0.5, "confidence": 0.0}
+    params |= changes
     return MixMatch(input_shape, n_classes, backbone, resolve_augment(augment, input_shape), **params).train()
 
 
@@ -214,20 +215,27 @@ def test_a_box_shows_one_image_with_its_targets():
     assert own.mean() < 0.9
 
 
-@pytest.mark.parametrize("n_unlabeled", [0, 1, 12])
-def test_labeled_images_have_no_box(n_unlabeled):
-    n_labeled = 12
-    net = module(Pixelwise, (2, 6, 7), mixing="cutmix", alpha=1.0)
-    parts = [torch.randn(n_labeled + n_unlabeled, n, 6, 7) for n in (2, 3, 1)]
-    for mixed, part in zip(net.mix(*parts, n_labeled=n_labeled), parts, strict=True):
-        assert mixed.shape == part.shape
-        assert torch.equal(mixed[:n_labeled], part[:n_labeled])
-        assert (mixed[n_labeled:] != part[n_labeled:]).any() == (n_unlabeled > 1)
+@pytest.mark.parametrize("n_unlabeled", [0, 1, 300])
+@pytest.mark.parametrize("unlabeled_share", [0.0, 0.3, 1.0])
+def test_the_fewer_masks_there_are_the_more_of_their_images_have_a_box(unlabeled_share, n_unlabeled):
+    n_labeled = 300
+    net = module(Pixelwise, (2, 12, 15), mixing="cutmix", alpha=5.0, unlabeled_share=unlabeled_share)
+    names = torch.arange(float(n_labeled + n_unlabeled)).view(-1, 1, 1, 1).expand(-1, 1, 12, 15)
+    mixed = net.mix(names, 2 * names, 3 * names, n_labeled=n_labeled)
+    x = mixed[0]
+    for factor, part in zip((1, 2, 3), mixed, strict=True):
+        torch.testing.assert_close(part, factor * x)
+    has_box = (x != names).flatten(1).any(dim=1).float()
+    assert has_box[:n_labeled].mean().item() == pytest.approx(unlabeled_share, abs=0.1)
+    if n_unlabeled > 1:
+        assert has_box[n_labeled:].mean() > 0.95
+    assert (x[:n_labeled] < n_labeled).all()  # each kind by itself
+    assert (x[n_labeled:] >= n_labeled).all()
 
 
 def test_boxes_bring_nothing_unlabeled_into_the_labeled_loss():
     shape = (2, 12, 15)
-    net = module(Pixelwise, shape, mixing="cutmix", alpha=1.0)
+    net = module(Pixelwise, shape, mixing="cutmix", alpha=1.0, unlabeled_share=1.0)
     x, u = torch.randn(2, 8, *shape, requires_grad=True)
     missing = torch.full((8, 12, 15), MISSING)
     y = missing.clone()

@@ -21,8 +21,8 @@ class MixMatchSegmenter(BaseSegmenter):
 
     Each step of the training takes as many images without a mask as with one. The network guesses the masks of the
     former: the mean of what it gives for K augmented copies of an image, moved back to where the pixels were, sharpened
-    pixel by pixel. The copies and their masks are then mixed in pairs, and the network learns to give mixed masks for
-    mixed images:
+    pixel by pixel. All copies and their masks, known and guessed, are then mixed in pairs, and the network learns to
+    give mixed masks for mixed images:
 
     .. math:: L = L_X + \\lambda_U L_U
 
@@ -57,9 +57,9 @@ default="auto"
         T of the sharpening: guessed probabilities are raised to the power 1/T. With 1 they stay as they are, towards 0
         the most probable class gets all.
     mixing : {"cutmix", "mixup"}, default="cutmix"
-        How two images are mixed: "cutmix" shows one image without a mask in a box within another, so that each pixel
-        keeps its class and loses some of its surroundings [4]_, [5]_; "mixup" lays them over each other, images with
-        and without a mask, as in the paper on MixMatch.
+        How two images are mixed: "cutmix" shows one of them in a box within the other, so that each pixel keeps its
+        class and loses some of its surroundings [4]_, [5]_; "mixup" lays them over each other, as in the paper on
+        MixMatch.
     alpha : float, default=1.0
         Shares of mixed images are drawn from Beta(alpha, alpha); the smaller is the area of the box, or of the second
         image at each pixel. With 0 nothing is mixed. "mixup" takes a smaller one, such as 0.2: much of it slows the
@@ -159,8 +159,12 @@ default="auto"
     An image takes part as one with a mask if any of its pixels has a label, and as one without if any lacks it: a few
     labelled points in each scene are enough of a mask. An image whose pixels are all void takes no part.
 
-    With "mixup" a pixel is trained on where the image with the larger share has a target. Otherwise, beside a few
-    labelled points, the guesses for the other image would make up most of L_X.
+    Beside a few labelled points guesses would make up most of L_X. With "cutmix" images with a mask are therefore mixed
+    among themselves, and with "mixup" a pixel is trained on where the image with the larger share has a target.
+
+    Few masks are seen again and again, and boxes keep the network from learning them by heart; many are learned faster
+    without. An image with a mask therefore has a box with a probability that is the part of images without a mask;
+    each of these has one.
 
     With a mask for each image nothing is guessed and the training is that of a supervised U-Net, with augmentation,
     weighted classes and averaged weights; with "mixup" and an ``alpha`` above 0, on mixed images.

@@ -149,8 +149,9 @@ def fit_mixmatch(estimator, X, codes, module_params):
         options["patience"] = estimator.patience
     n_steps = estimator.max_epochs * plan_epoch(len(labeled), len(unlabeled), estimator.batch_size)[0]
     params = {name: getattr(estimator, name) for name in _SHARED} | module_params()
+    params["unlabeled_share"] = len(unlabeled) / (len(labeled) + len(unlabeled))
     if hasattr(estimator, "net_"):
-        changeable = (*_SHARED, "augment", "class_weight", "confidence", "mixing")
+        changeable = (*_SHARED, "augment", "class_weight", "confidence", "mixing", "unlabeled_share")
         estimator.net_.module_.resume(**{name: params[name] for name in changeable})
     fit_net(
         estimator,

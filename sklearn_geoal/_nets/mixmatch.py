@@ -39,6 +39,9 @@ class MixMatch(nn.Module):
         How samples are mixed. "cutmix" is for images with a class for each pixel.
     n_augmentations, temperature, alpha, lambda_u : int, float, float, float
         K, T, alpha and lambda_U.
+    unlabeled_share : float
+        Part of the images of the training that have no mask. With so high a probability CutMix gives those with one a
+        box: the fewer there are, the more often they are seen, and the more they should differ.
     rampup_steps : int
         Steps over which lambda_U grows from 0.
     weight_decay : float
@@ -61,6 +64,7 @@ class MixMatch(nn.Module):
         temperature,
         alpha,
         lambda_u,
+        unlabeled_share,
         rampup_steps,
         weight_decay,
         ema_decay,
@@ -70,7 +74,7 @@ class MixMatch(nn.Module):
         self.augment, self.dense = augment, dense
         self.class_weight, self.confidence, self.mixing = class_weight, confidence, mixing
         self.n_augmentations, self.temperature, self.alpha = n_augmentations, temperature, alpha
-        self.lambda_u, self.rampup_steps = lambda_u, rampup_steps
+        self.lambda_u, self.unlabeled_share, self.rampup_steps = lambda_u, unlabeled_share, rampup_steps
         self.weight_decay, self.ema_decay, self.n_steps = weight_decay, ema_decay, 0
         output_shape = (n_classes, *self.input_shape[1:]) if dense else (n_classes,)
         self.backbone = checked(backbone(self.input_shape, n_classes), self.input_shape, output_shape)
@@ -111,9 +115,10 @@ class MixMatch(nn.Module):
         """Mixtures of samples, of which the first n_labeled are labelled ones, and of their targets."""
         if self.mixing == "mixup":
             return mixup(x, p, w, self.alpha)
-        # a box in a labelled image would hide labels, and a guess in it would drown those of a few labelled pixels
-        mixed = cutmix(*(part[n_labeled:] for part in (x, p, w)), self.alpha)
-        return tuple(torch.cat([part[:n_labeled], new]) for part, new in zip((x, p, w), mixed, strict=True))
+        # each kind by itself: guesses in a box would drown the few labels that an image may have
+        labeled, unlabeled = zip(*(part.tensor_split([n_labeled]) for part in (x, p, w)), strict=True)
+        mixed = cutmix(*labeled, self.alpha, self.unlabeled_share), cutmix(*unlabeled, self.alpha)
+        return tuple(map(torch.cat, zip(*mixed, strict=True)))
 
     def labeled_loss(self, logits, p):
         """L_X: the cross-entropy, a mean in which each target counts as much as its class weighs."""
@@ -206,9 +211,10 @@ def mixup(x, p, w, alpha):
     return x, p * has_target, w * has_target
 
 
-def cutmix(x, p, w, alpha):
-    """Images in each of which a box shows another: it has the part 1 - lambda' of the area."""
-    box = boxes(1 - larger_shares(len(x), alpha), *x.shape[2:]).to(x.device)
+def cutmix(x, p, w, alpha, probability=1.0):
+    """Images that with this probability show another one in a box, of the part 1 - lambda' of their area."""
+    areas = (1 - larger_shares(len(x), alpha)) * (torch.rand(len(x)) < probability)
+    box = boxes(areas, *x.shape[2:]).to(x.device)
     other = torch.randperm(len(x), device=x.device)
     return tuple(torch.where(box, part[other], part) for part in (x, p, w))
 

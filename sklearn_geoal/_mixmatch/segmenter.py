@@ -59,7 +59,7 @@ default="auto"
     mixing : {"cutmix", "mixup"}, default="cutmix"
         How two images are mixed: "cutmix" shows one of them in a box within the other, so that each pixel keeps its
         class and loses some of its surroundings [4]_, [5]_; "mixup" lays them over each other, as in the paper on
-        MixMatch.
+        MixMatch, which leaves what holds for a whole image, such as its light.
     alpha : float, default=1.0
         Shares of mixed images are drawn from Beta(alpha, alpha); the smaller is the area of the box, or of the second
         image at each pixel. With 0 nothing is mixed. "mixup" takes a smaller one, such as 0.2: much of it slows the

@@ -172,8 +172,8 @@ default="auto"
     Batch normalisation is treated as in :class:`MixMatchClassifier`. What an augmentation brings in from beyond the
     border of an image is filled by reflection for the network to look at, but neither guessed nor trained on.
 
-    Where images are few and unlike each other, classes rare or masks many, guesses can do harm: compare with the supervised
-    U-Net.
+    Where images are few and unlike each other, classes rare or masks many, guesses can do harm: compare with the
+    supervised U-Net.
 
     There is no ``transduction_``: ``predict`` gives the masks of the images of ``fit``, as of others, once they are
     asked for.

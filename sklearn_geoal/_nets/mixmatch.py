@@ -212,7 +212,10 @@ def mixup(x, p, w, alpha):
 
 
 def cutmix(x, p, w, alpha, probability=1.0):
-    """Images that with this probability show another one in a box, of the part 1 - lambda' of their area."""
+    """Images that with this probability show another one in a box (CutMix), of the part 1 - lambda' of their area.
+
+    x, p and w are (n, ..., height, width). Each pixel of the box has the target of the image that it shows.
+    """
     areas = (1 - larger_shares(len(x), alpha)) * (torch.rand(len(x)) < probability)
     box = boxes(areas, *x.shape[2:]).to(x.device)
     other = torch.randperm(len(x), device=x.device)

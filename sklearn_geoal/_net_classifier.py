@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from ._labels import encode_labels, recode
 from ._nets import resolve_body
 from ._nets.classifier import Classifier
 from ._nets.conv import ConvEncoder
@@ -24,7 +25,7 @@ from ._torch import (
     split_rows,
     standardize,
 )
-from ._validation import encode_labels, recode, validate_rows
+from ._validation import validate_rows
 
 # two layers: one alone needs far more steps for borders that are not smooth, a third costs accuracy with few labels
 DENSE = partial(DenseEncoder, hidden_units=(256, 128))

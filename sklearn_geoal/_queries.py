@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, check_scalar
 
-from ._validation import encode_labels, labeled_mask
+from ._labels import encode_labels, labeled_mask
+from ._validation import check_indices
 
 
 def known_labels(X, y, missing_label):
@@ -104,30 +105,6 @@ def add_answers(labeled, labels, new_indices, new_labels):
     """
     kept = ~np.isin(labeled, new_indices)
     return np.concatenate([labeled[kept], new_indices]), join_labels(labels[kept], new_labels)
-
-
-def check_indices(name, indices, n_samples):
-    """Return ``indices`` as a one-dimensional integer array after checking that all are from 0 to n_samples - 1.
-
-    Raises
-    ------
-    ValueError
-        If they are not one-dimensional and integer.
-    IndexError
-        If one lies outside.
-    """
-    indices = np.asarray(indices)
-    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and len(indices)):
-        raise ValueError(
-            f"{name} must be a one-dimensional array of integer indices; "
-            f"got an array of shape {indices.shape} and type {indices.dtype}."
-        )
-    indices = indices.astype(np.int64)
-    if len(indices) and not 0 <= indices.min() <= indices.max() < n_samples:
-        raise IndexError(
-            f"{name} must be indices from 0 to {n_samples - 1}; got some from {indices.min()} to {indices.max()}."
-        )
-    return indices
 
 
 def join_labels(known, new):

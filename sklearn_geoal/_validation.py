@@ -1,17 +1,13 @@
-"""Checks that every estimator shares: labels with a missing marker, choices, image shapes."""
+"""Checks that every estimator shares: choices, indices, shapes of images and scenes; and fits that fail."""
 
 import math
-import warnings
 from collections.abc import Iterable
-from numbers import Integral, Number
+from contextlib import contextmanager
+from numbers import Integral
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
-
-# codes of samples and pixels that have no class: to be learned about, or to be left out
-MISSING, VOID = -1, -2
 
 
 def check_choice(name, value, choices):
@@ -105,181 +101,50 @@ def as_random_state(random_state):
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
-def labeled_mask(y, missing_label="auto"):
-    """Mark the samples of ``y`` that carry a label.
-
-    ``missing_label="auto"`` reads one marker: NaN in a numeric ``y``, None in an object ``y``, and where neither
-    occurs, -1 in an integer-valued ``y``. A ``y`` whose values are exactly {-1, 1} is taken as fully labelled, with a
-    warning. Any other ``missing_label`` is taken at its word.
-
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels, some of them missing.
-    missing_label : "auto", None, scalar or str, default="auto"
-        The marker of a missing label.
-
-    Returns
-    -------
-    y : ndarray of shape (n_samples,)
-        The labels as a one-dimensional array of their own type.
-    labeled : ndarray of shape (n_samples,), dtype bool
-        True where a label is known.
+def check_indices(name, indices, n_samples):
+    """Return ``indices`` as a one-dimensional integer array after checking that all are from 0 to n_samples - 1.
 
     Raises
     ------
     ValueError
-        If ``y`` is not one-dimensional, holds infinities or, where labelled, is no valid classification target.
+        If they are not one-dimensional and integer.
+    IndexError
+        If one lies outside.
     """
-    y = _as_label_array(y)
-    if isinstance(missing_label, str) and missing_label == "auto":
-        labeled = _auto_labeled(y)
-    elif missing_label is None or _is_nan(missing_label):
-        labeled = ~_is_missing(y)
-    elif y.dtype.kind in "iuf":
-        labeled = y != missing_label if isinstance(missing_label, Number) else np.ones(len(y), dtype=bool)
-    else:
-        # value by value: numpy would convert a number to a string before it compares the two
-        marker = np.asarray(missing_label).item()
-        labeled = np.array([type(value) is not type(marker) or value != marker for value in y.tolist()], dtype=bool)
-    _check_known_labels(y[labeled])
-    return y, labeled
+    indices = np.asarray(indices)
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and len(indices)):
+        raise ValueError(
+            f"{name} must be a one-dimensional array of integer indices; "
+            f"got an array of shape {indices.shape} and type {indices.dtype}."
+        )
+    indices = indices.astype(np.int64)
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_samples:
+        raise IndexError(
+            f"{name} must be indices from 0 to {n_samples - 1}; got some from {indices.min()} to {indices.max()}."
+        )
+    return indices
 
 
-def encode_labels(y, missing_label="auto"):
-    """Code labels as integers, ``MISSING`` where there is none.
+@contextmanager
+def unchanged_on_error(estimator):
+    """Leave the estimator as it was if the block raises, an interrupt included: fitted as a whole or not at all.
 
-    Parameters
-    ----------
-    y : array-like of shape (n_samples,)
-        Labels, some of them missing.
-    missing_label : "auto", None, scalar or str, default="auto"
-        The marker of a missing label, see :func:`labeled_mask`.
+    Fitted attributes must be replaced in the block, never changed in place.
 
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-        The known labels, sorted, of the type of ``y``. Empty if nothing is labelled.
-    codes : ndarray of shape (n_samples,), dtype int64
-        Index into ``classes``, ``MISSING`` where the label is missing.
-    """
-    y, labeled = labeled_mask(y, missing_label)
-    classes, known = np.unique(_plain(y[labeled]), return_inverse=True)
-    codes = np.full(len(y), MISSING, dtype=np.int64)
-    codes[labeled] = known
-    return classes, codes
-
-
-def check_classes(found, classes=None):
-    """The classes for a classifier to learn, those found among the labels, if there are two or more, and those given.
-
-    Parameters
-    ----------
-    found : ndarray
-        Classes of the known labels.
-    classes : array-like, default=None
-        Classes that the user expects, if they were given.
-
-    Raises
+    Yields
     ------
-    ValueError
-        If there is no label, one of another class, none of a class that was given, or one class only.
+    keep : callable()
+        What the estimator has become by the time of this call stays, whatever comes after.
     """
-    if classes is not None:
-        expected, got = set(np.unique(classes).tolist()), set(found.tolist())
-        if unknown := sorted(got - expected):
-            raise ValueError(
-                f"y holds {unknown}, which are not among the classes {sorted(expected)}: add them to classes, or mark "
-                "such labels as missing (missing_label) or, in masks, as void (ignore_label)."
-            )
-        if missing := sorted(expected - got):
-            raise ValueError(
-                f"y has no label of the classes {missing}: at least one of each class is needed. Label some, or leave "
-                "them out of classes."
-            )
-    if not len(found):
-        raise ValueError("y holds no known label: at least one label of each class is needed to start from.")
-    if len(found) == 1:
-        raise ValueError(
-            f"y has labels of one class only, {found.tolist()[0]!r}: at least two classes are needed, with a label of "
-            "each."
-        )
-    return found
+    before = dict(vars(estimator))
 
+    def keep():
+        before.clear()
+        before.update(vars(estimator))
 
-def recode(codes, classes, known):
-    """Codes of ``classes`` as codes of ``known``, sorted classes that hold them all; negative codes stay."""
-    recoded = codes.copy()
-    recoded[codes >= 0] = np.searchsorted(known, classes)[codes[codes >= 0]]
-    return recoded
-
-
-def _as_label_array(y):
-    """One-dimensional numpy array; pandas' and polars' missing values become NaN or None."""
-    if hasattr(y, "to_numpy"):
-        y = y.to_numpy()
-    y = np.asarray(y)
-    if y.dtype.kind in "US" and y.ndim == 1:
-        return y
-    y = column_or_1d(y, warn=True)
-    if y.dtype.kind not in "OUSbiuf":
-        check_array(y, ensure_2d=False)  # complex, dates, structured: scikit-learn's own error
-    return y
-
-
-def _auto_labeled(y):
-    missing = _is_missing(y)
-    if missing.any() or not _is_integer_valued(y) or not (y == -1).any():
-        return ~missing
-    if set(y.tolist()) == {-1, 1}:
-        warnings.warn(
-            "y holds exactly the values -1 and 1: both are taken as classes. "
-            "If -1 marks missing labels, say so with missing_label=-1.",
-            UserWarning,
-            stacklevel=6,
-        )
-        return np.ones(len(y), dtype=bool)
-    return y != -1
-
-
-def _is_missing(y):
-    """NaN in numbers; None, NaN or pandas' NA in objects."""
-    if y.dtype.kind == "f":
-        return np.isnan(y)
-    if y.dtype.kind == "O":
-        return np.array(
-            [value is None or _is_nan(value) or type(value).__name__ == "NAType" for value in y], dtype=bool
-        )
-    return np.zeros(len(y), dtype=bool)
-
-
-def _is_nan(value):
-    return isinstance(value, (float, np.floating)) and math.isnan(value)
-
-
-def _is_integer_valued(y):
-    if y.dtype.kind == "f":
-        return np.isfinite(y).all() and (y == np.floor(y)).all()
-    if y.dtype.kind == "O":
-        return all(isinstance(value, Integral) for value in y)
-    return y.dtype.kind in "iu"
-
-
-def _check_known_labels(y):
-    if y.dtype.kind == "f":
-        assert_all_finite(y, input_name="y")
-    if len(y):
-        check_classification_targets(_plain(y))
-
-
-def _plain(y):
-    """Objects of one kind as a plain array, so that they sort; mixed kinds are an error."""
-    if y.dtype.kind != "O" or not len(y):
-        return y
-    kinds = {isinstance(value, str) for value in y}
-    if len(kinds) > 1:
-        raise ValueError(
-            "y mixes strings and numbers: labels must be all of one type, since they are sorted; "
-            f"got the types {sorted({type(value).__name__ for value in y})}."
-        )
-    return y if kinds == {True} else np.array(y.tolist())
+    try:
+        yield keep
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

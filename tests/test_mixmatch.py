@@ -17,12 +17,12 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_geoal import MixMatchClassifier, NetClassifier
+from sklearn_geoal._labels import MISSING, VOID
 from sklearn_geoal._mixmatch.training import MAX_BATCHES, plan_epoch
 from sklearn_geoal._nets import mixmatch
 from sklearn_geoal._nets.mixmatch import MixMatch
 from sklearn_geoal._nets.norms import batch_statistics
 from sklearn_geoal._torch import MIN_STEPS
-from sklearn_geoal._validation import MISSING, VOID
 from sklearn_geoal.augment import Flip, GaussianNoise, Rotate90, Shift, resolve_augment
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
 

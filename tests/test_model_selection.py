@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 
 from sklearn_geoal import LANDClassifier
-from sklearn_geoal._validation import encode_labels
+from sklearn_geoal._labels import encode_labels
 from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
 
 

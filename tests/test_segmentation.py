@@ -6,6 +6,7 @@ import pytest
 import torch
 from sklearn.base import BaseEstimator
 
+from sklearn_geoal._labels import MISSING, VOID
 from sklearn_geoal._nets.unet import UNet
 from sklearn_geoal._segmentation import (
     _bands,
@@ -21,7 +22,6 @@ from sklearn_geoal._segmentation import (
 )
 from sklearn_geoal._segmentation._images import as_given
 from sklearn_geoal._segmentation._masks import known_accuracy
-from sklearn_geoal._validation import MISSING, VOID
 
 SHAPE = (4, 3, 5, 6)
 

@@ -5,7 +5,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_geoal._validation import check_choice, check_image_shape, encode_labels, labeled_mask, recode
+from sklearn_geoal._labels import encode_labels, labeled_mask, recode
+from sklearn_geoal._validation import check_choice, check_image_shape
 
 MISSING = [False, True, False, False, True]
 

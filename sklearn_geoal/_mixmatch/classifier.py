@@ -6,12 +6,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from .._labels import check_classes, encode_labels, recode
 from .._nets import resolve_body
 from .._nets.conv import NormalizedConvEncoder
 from .._nets.dense import DenseEncoder
 from .._nets.wide_resnet import WideResNet
 from .._torch import check_goes_on, infer, location_and_scale, standardize
-from .._validation import check_classes, encode_labels, recode, validate_rows
+from .._validation import validate_rows
 from ..augment import resolve_augment
 from .training import check_mixmatch_params, fit_mixmatch
 

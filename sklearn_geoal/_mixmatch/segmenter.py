@@ -5,10 +5,11 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
+from .._labels import check_classes, recode
 from .._nets.unet import resolve_unet
 from .._segmentation import BaseSegmenter, band_location_and_scale, check_masks, standardize_bands, validate_images
 from .._torch import check_goes_on
-from .._validation import check_choice, check_classes, recode
+from .._validation import check_choice
 from ..augment import resolve_augment
 from .training import check_mixmatch_params, fit_mixmatch
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
+from .._labels import MISSING
 from .._nets.mixmatch import MixMatch
 from .._nets.norms import tracking_norms
 from .._torch import (
@@ -22,7 +23,6 @@ from .._torch import (
     infer,
     split_rows,
 )
-from .._validation import MISSING
 
 # batches that tell the running statistics: those of a few thousand rows are as good as those of all
 MAX_BATCHES = 32

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .._validation import VOID
+from .._labels import VOID
 from . import checked
 from .norms import batch_statistics
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from .._validation import MISSING, VOID, encode_labels, labeled_mask
+from .._labels import MISSING, VOID, encode_labels, labeled_mask
 from ..metrics._segmentation import class_codes, is_label
 
 _BLOCK_VALUES = 2**20

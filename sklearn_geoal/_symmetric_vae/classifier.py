@@ -9,13 +9,14 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._autoencoder import as_data, check_within_unit_interval, infer_rows
+from .._labels import check_classes, encode_labels, recode
 from .._nets import resolve_body
 from .._nets.conv import ConvDecoder, ConvEncoder
 from .._nets.dense import DenseDecoder, DenseEncoder
 from .._nets.symmetric_vae import SymmetricVAE
 from .._nets.vae import MIN_NOISE_VARIANCE
 from .._torch import as_tensor, check_goes_on, draw_seed, infer, location_and_scale, standardize
-from .._validation import check_choice, check_classes, encode_labels, recode, validate_rows
+from .._validation import check_choice, validate_rows
 from .training import check_finite, check_game_params, codes_to_sample, fit_game
 
 DENSE, CONV = (256, 128), (32, 64)

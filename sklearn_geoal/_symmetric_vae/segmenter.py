@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._labels import check_classes, recode
 from .._nets.conv import fitting_units
 from .._nets.hierarchical_vae import HierarchicalVAE
 from .._nets.unet import UNITS, resolve_unet
@@ -22,7 +23,6 @@ from .._segmentation import (
     validate_images,
 )
 from .._torch import as_tensor, check_goes_on, draw_seed, infer
-from .._validation import check_classes, recode
 from ..augment import resolve_augment
 from .training import check_finite, check_game_params, codes_to_sample, fit_game
 

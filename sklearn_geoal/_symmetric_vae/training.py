@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
+from .._labels import MISSING
 from .._torch import (
     MIN_STEPS,
     TensorNet,
@@ -19,7 +20,6 @@ from .._torch import (
     fit_net,
     split_rows,
 )
-from .._validation import MISSING
 
 
 class SymmetricNet(TensorNet):

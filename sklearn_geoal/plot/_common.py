@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 
-from .._validation import encode_labels
+from .._labels import encode_labels
 
 # Okabe and Ito's seven, then each colour as far as possible from those before it and from white, black and the grey of
 # the unlabelled, as seen with full colour vision, without red cones and without green cones

@@ -4,8 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.utils import check_array
 
-from .._queries import check_indices
-from .._validation import check_scene_shape
+from .._validation import check_indices, check_scene_shape
 from ._common import add_class_legend, class_colors, encode_jointly, legend_shape, names_of, principal_components
 
 

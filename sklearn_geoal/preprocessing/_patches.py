@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import check_scene_shape, encode_labels
+from .._labels import encode_labels
+from .._validation import check_scene_shape
 from ._scenes import check_fills, masked_as_nan, window_names
 
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 from sklearn_geoal import datasets
-from sklearn_geoal.datasets import make_fields, make_hyperspectral_scene
+from sklearn_geoal.datasets import _files, make_fields, make_hyperspectral_scene
 
 needs_data = pytest.mark.skipif(
     not os.environ.get("SKLEARN_GEOAL_DATA"), reason="SKLEARN_GEOAL_DATA does not name a folder with the data"
@@ -26,6 +26,14 @@ def test_same_seed_same_scene():
     np.testing.assert_array_equal(first.data, second.data)
     np.testing.assert_array_equal(first.target, second.target)
     assert not np.array_equal(first.target, other.target)
+
+
+@pytest.mark.parametrize("make", [make_hyperspectral_scene, lambda: make_fields(2, 5)])
+def test_without_a_seed_each_call_differs_and_the_global_generator_is_left_alone(make):
+    before = np.random.get_state()  # noqa: NPY002 - the legacy global generator is what this is about
+    first, second = make(), make()
+    assert not np.array_equal(first.data, second.data)
+    np.testing.assert_equal(np.random.get_state(), before)  # noqa: NPY002
 
 
 def test_scene_without_noise_is_its_mixture():
@@ -149,6 +157,14 @@ def test_fields_refuse(params, error, message):
         make_fields(**params, random_state=0)
 
 
+# ---- the module
+
+
+def test_all_names_every_loader_and_generator():
+    found = [name for name in dir(datasets) if name.startswith(("load_", "make_"))]
+    assert sorted(datasets.__all__) == datasets.__all__ == found
+
+
 # ---- finding and checking files
 
 
@@ -162,9 +178,9 @@ def put(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         with open(path, "wb") as stream:
             np.savez(stream, **arrays)
-        description, source, checksums = datasets._SETS[folder]
+        description, source, checksums = _files.SETS[folder]
         checksums = checksums | {file: hashlib.sha256(path.read_bytes()).hexdigest()}
-        monkeypatch.setitem(datasets._SETS, folder, (description, source, checksums))
+        monkeypatch.setitem(_files.SETS, folder, (description, source, checksums))
         return tmp_path
 
     return write

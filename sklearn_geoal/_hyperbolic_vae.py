@@ -20,11 +20,11 @@ from ._autoencoder import (
     train_autoencoder,
 )
 from ._manifolds import lorentz, poincare
+from ._manifolds.polar import polar_coordinates
 from ._nets.conv import NormalizedConvDecoder, NormalizedConvEncoder
 from ._nets.hyperbolic_vae import HyperbolicVAE
 from ._torch import infer, location_and_scale
 from ._validation import check_choice, validate_rows
-from .metrics import polar_coordinates
 
 
 def from_tangent(U, output, curvature):

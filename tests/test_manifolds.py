@@ -3,10 +3,11 @@
 import math
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 
-from sklearn_geoal._manifolds import lorentz, poincare
+from sklearn_geoal._manifolds import lorentz, poincare, polar
 
 CURVATURES = (0.3, 1.0, 2.5)
 each_curvature = pytest.mark.parametrize("c", CURVATURES)
@@ -306,3 +307,37 @@ def test_functions_of_one_number_against_more_digits(dtype, tolerance):
                 torch.testing.assert_close(
                     got.detach(), torch.tensor(wanted, dtype=dtype), rtol=tolerance, atol=tolerance
                 )
+
+
+# --- polar coordinates ------------------------------------------------------------------------------------------------
+
+
+@each_curvature
+def test_polar_coordinates_do_not_depend_on_the_model(c):
+    x, *_ = points(c)
+    u = lorentz.log0(x, c)
+    models = {
+        "tangent": u,
+        "lorentz": torch.hstack([lorentz.time_part(x, c), x]),
+        "poincare": poincare.from_lorentz(x, c),
+    }
+    radius = math.sqrt(c) * u.norm(dim=1, keepdim=True)
+    expected = torch.hstack([radius, math.sqrt(c) * u / radius]).numpy()
+    for model, coordinates in models.items():
+        np.testing.assert_allclose(polar.polar_coordinates(coordinates.numpy(), model, c), expected, rtol=1e-8)
+
+
+@each_curvature
+def test_blocks_of_polar_coordinates_make_up_the_matrix_of_distances(c, monkeypatch):
+    monkeypatch.setattr(polar, "_BLOCK_VALUES", 100)
+    x, y, _ = points(c)
+    first, second = (polar.polar_coordinates(lorentz.log0(z, c).numpy(), "tangent", c) for z in (x, y[:30]))
+    rows, half_sinh = zip(*polar.half_sinh_blocks(first, second), strict=True)
+    assert [len(block) for block in half_sinh] == [3] * 16 + [2] and rows[1] == slice(3, 6)
+    expected = lorentz.distance(x[:, None], y[None, :30], c)
+    np.testing.assert_allclose(2 / math.sqrt(c) * np.arcsinh(np.vstack(half_sinh)), expected, rtol=1e-8)
+
+
+def test_origin_has_polar_coordinates_without_direction():
+    for model, origin in (("tangent", [0.0, 0.0]), ("lorentz", [1.0, 0.0, 0.0]), ("poincare", [0.0, 0.0])):
+        np.testing.assert_array_equal(polar.polar_coordinates(np.array([origin]), model, 1.0), [[0, 0, 0]])

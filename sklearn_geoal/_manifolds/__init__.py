@@ -1,1 +1,1 @@
-"""Hyperbolic space in two models: functions on tensors, for any curvature."""
+"""Hyperbolic space of any curvature: two models as functions on tensors, polar coordinates on arrays."""

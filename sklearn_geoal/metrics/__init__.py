@@ -2,14 +2,7 @@
 
 from ._clusterings import JaccardConsensus, jaccard_consensus
 from ._hierarchy import hierarchical_accuracy
-from ._hyperbolic import (  # noqa: F401 - the last ones serve other modules
-    DeltaHyperbolicity,
-    delta_hyperbolicity,
-    half_sinh,
-    hyperbolic_distances,
-    polar_coordinates,
-    row_blocks,
-)
+from ._hyperbolic import DeltaHyperbolicity, delta_hyperbolicity, hyperbolic_distances
 from ._segmentation import confusion, mean_iou, pixel_accuracy
 
 __all__ = [

@@ -1,25 +1,16 @@
 """Distances in hyperbolic space, and how close data are to a tree."""
 
 from functools import cache
-from numbers import Integral, Real
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from sklearn.metrics import pairwise_distances
 from sklearn.metrics.pairwise import check_pairwise_arrays
 from sklearn.utils import assert_all_finite, check_array, check_scalar
 
-from .._validation import as_random_state, check_choice
-
-_BLOCK_VALUES = 2**20  # 8 MiB of float64, a few times over
-# squared chord below which a product of directions has lost five of its digits
-_NEAR = 1e-4
-# in units of 1/sqrt(curvature): beyond it the squares of the coordinates on the hyperboloid overflow
-_MAX_RADIUS = 350.0
-# by how much the time coordinate may be off, relative: tables hold few decimals
-_SHEET_TOLERANCE = 1e-4
-
+from .._manifolds.polar import half_sinh_blocks, polar_coordinates
+from .._validation import as_random_state
 
 # --- distances in hyperbolic space ------------------------------------------------------------------------------------
 
@@ -71,84 +62,9 @@ def hyperbolic_distances(X, Y=None, *, model="tangent", curvature=1.0):
     first = polar_coordinates(X, model, curvature)
     second = first if Y is X else polar_coordinates(Y, model, curvature)
     distances = np.empty((len(X), len(Y)), dtype=X.dtype)
-    for rows in row_blocks(len(X), len(Y)):
-        distances[rows] = 2 / np.sqrt(curvature) * np.arcsinh(half_sinh(first[rows], second))
+    for rows, half_sinh in half_sinh_blocks(first, second):
+        distances[rows] = 2 / np.sqrt(curvature) * np.arcsinh(half_sinh)
     return distances
-
-
-def polar_coordinates(X, model, curvature):
-    """Radius in units of 1/sqrt(curvature) and direction of each point: (n, 1 + d), float64, directions of length 1.
-
-    Raises
-    ------
-    ValueError
-        If ``curvature`` or ``model`` is invalid, or a point does not lie in the model.
-    """
-    check_choice("model", model, ("tangent", "lorentz", "poincare"))
-    check_scalar(curvature, "curvature", Real)
-    if not 0 < curvature < np.inf:
-        raise ValueError(f"curvature must be a positive number c, for a space of curvature -c; got {curvature!r}.")
-    X = X.astype(np.float64) * np.sqrt(curvature)
-    if model == "lorentz":
-        space = X[:, 1:]
-        _check_on_sheet(X[:, 0], np.hypot(1, np.linalg.norm(space, axis=1)), curvature)
-    else:
-        space = X
-    length = np.linalg.norm(space, axis=1)
-    if model == "poincare" and length.max(initial=0) >= 1:
-        row = length.argmax()
-        raise ValueError(
-            f"Row {row} of X lies {length[row]:.8g} / sqrt(curvature) from the center of the Poincare ball, expected "
-            'less than 1: give points inside the ball, or tangent vectors with model="tangent".'
-        )
-    radius = {"tangent": np.positive, "lorentz": np.arcsinh, "poincare": lambda r: 2 * np.arctanh(r)}[model](length)
-    if radius.max(initial=0) > _MAX_RADIUS:
-        row = radius.argmax()
-        raise ValueError(
-            f"Row {row} of X lies {radius[row]:.4g} / sqrt(curvature) from the origin, expected at most "
-            f"{_MAX_RADIUS:g}: scale X down or lower curvature."
-        )
-    return np.column_stack([radius, space / np.where(length > 0, length, 1)[:, None]])
-
-
-def _check_on_sheet(time, expected, curvature):
-    """Raise ValueError where a time coordinate is not that of the space coordinates; both times sqrt(curvature)."""
-    error = np.abs(time - expected) / expected
-    if error.max(initial=0) > _SHEET_TOLERANCE:
-        row, R = error.argmax(), 1 / np.sqrt(curvature)
-        raise ValueError(
-            f"Row {row} of X lies off the hyperboloid of curvature -{curvature:g}: its first coordinate, the time, is "
-            f"{time[row] * R:.6g}, expected sqrt(1 / curvature + |space|^2) = {expected[row] * R:.6g} up to a relative "
-            f"error of {_SHEET_TOLERANCE:g}. Put the time first and check curvature, or give tangent vectors with "
-            'model="tangent".'
-        )
-
-
-def half_sinh(first, second):
-    """sinh(d / 2R) between points in polar coordinates, growing with the distance: (n, 1 + d), (m, 1 + d) -> (n, m)."""
-    a, b = first[:, :1], second[:, 0]
-    angular = _squared_chords(first[:, 1:], second[:, 1:])
-    angular *= np.sinh(a) * np.sinh(b) / 4
-    radial = np.sinh((a - b) / 2)
-    radial *= radial
-    radial += angular
-    return np.sqrt(radial, out=radial)
-
-
-def _squared_chords(first, second):
-    """4 sin^2(t / 2) between directions: products are fast, differences keep the digits of near ones."""
-    chords = 2 - 2 * (first @ second.T)
-    rows, columns = np.nonzero(chords < _NEAR)
-    if len(rows) > chords.size // 8:
-        return cdist(first, second, "sqeuclidean")
-    chords[rows, columns] = ((first[rows] - second[columns]) ** 2).sum(axis=1)
-    return chords
-
-
-def row_blocks(n_rows, n_columns):
-    """Slices of rows such that a block of a matrix has a bounded size."""
-    step = max(1, _BLOCK_VALUES // max(1, n_columns))
-    return (slice(start, start + step) for start in range(0, n_rows, step))
 
 
 # --- hyperbolicity ----------------------------------------------------------------------------------------------------

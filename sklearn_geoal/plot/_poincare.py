@@ -6,8 +6,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.patches import Circle
 from sklearn.utils import check_array, check_consistent_length, check_scalar
 
+from .._manifolds.polar import polar_coordinates
 from .._validation import check_indices
-from ..metrics import polar_coordinates
 from ._common import drawing_order, encode_jointly, names_of, scatter_classes
 
 

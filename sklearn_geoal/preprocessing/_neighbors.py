@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._manifolds.polar import half_sinh_blocks, polar_coordinates
 from .._validation import check_choice
-from ..metrics import half_sinh, polar_coordinates, row_blocks
 
 
 class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -117,11 +117,11 @@ class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, Transforme
                 f"= {self.n_samples_fit_}: lower n_neighbors or fit more points."
             )
         n_samples = len(points)
-        neighbors, growing = np.empty((n_samples, k), dtype=np.int64), np.empty((n_samples, k))
-        for rows in row_blocks(n_samples, self.n_samples_fit_):
-            neighbors[rows], growing[rows] = _smallest(half_sinh(points[rows], self._points), k)
+        neighbors, nearest = np.empty((n_samples, k), dtype=np.int64), np.empty((n_samples, k))
+        for rows, half_sinh in half_sinh_blocks(points, self._points):
+            neighbors[rows], nearest[rows] = _smallest(half_sinh, k)
         if self.mode == "distance":
-            values = np.arcsinh(growing) * 2 / np.sqrt(self.curvature)
+            values = np.arcsinh(nearest) * 2 / np.sqrt(self.curvature)
         else:
             values = np.ones(neighbors.shape)
         starts = np.arange(0, n_samples * k + 1, k)

@@ -68,6 +68,23 @@ def check_scene_shape(scene_shape):
     return int(sides[0]), int(sides[1])
 
 
+def check_fills(name, n_rows, scene_shape):
+    """Return ``(height, width)`` as ints after checking that they hold ``n_rows`` pixels.
+
+    Raises
+    ------
+    ValueError
+        If ``scene_shape`` is not two positive integers or their product is not ``n_rows``.
+    """
+    height, width = check_scene_shape(scene_shape)
+    if height * width != n_rows:
+        raise ValueError(
+            f"scene_shape={(height, width)} holds {height * width} pixels, but {name} has {n_rows} rows: give one row "
+            "for each pixel, in raster order, masked ones too."
+        )
+    return height, width
+
+
 def validate_rows(estimator, X, reset):
     """Rows of X after scikit-learn's validation, images flattened.
 

@@ -279,6 +279,12 @@ def test_labeled_points_are_kept_when_points_are_left_out():
     assert_nothing_is_clipped(display.figure_)
 
 
+def test_a_choice_without_a_seed_leaves_the_global_generator_alone():
+    before = np.random.get_state()  # noqa: NPY002 - the legacy global generator is what this is about
+    LatentDisplay.from_latents(SCENE, Y_TRUE, max_points=20, random_state=None)
+    np.testing.assert_equal(np.random.get_state(), before)  # noqa: NPY002
+
+
 def test_latents_without_labels_have_no_legend():
     display = LatentDisplay.from_latents(pd.DataFrame(SCENE))
     assert display.ax_.get_legend() is None

@@ -5,9 +5,9 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state
 
 from .._labels import encode_labels
+from .._validation import as_random_state
 
 # Okabe and Ito's seven, then each colour as far as possible from those before it and from white, black and the grey of
 # the unlabelled, as seen with full colour vision, without red cones and without green cones
@@ -77,7 +77,7 @@ def add_class_legend(ax, class_names, codes):
 
 def drawing_order(codes, max_points, random_state):
     """Indices of the points to draw, labelled ones first; in random order no class covers all the others."""
-    order = check_random_state(random_state).permutation(len(codes))
+    order = as_random_state(random_state).permutation(len(codes))
     return order[np.argsort(codes[order] < 0, kind="stable")][:max_points]
 
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.utils import check_array
 
-from .._validation import check_indices, check_scene_shape
+from .._validation import check_fills, check_indices, check_scene_shape
 from ._common import add_class_legend, class_colors, encode_jointly, legend_shape, names_of, principal_components
 
 
@@ -15,7 +15,7 @@ def _false_color(scene, scene_shape, bands):
     if pixels.ndim == 3 and pixels.shape[:2] == scene_shape:
         pixels = pixels.reshape(n_pixels, -1)
     pixels = check_array(pixels, dtype=[np.float64, np.float32], ensure_all_finite=False, input_name="scene")
-    _check_fills(scene_shape, len(pixels), "scene")
+    check_fills("scene", len(pixels), scene_shape)
     if bands is not None:
         if len(bands) != 3 or not all(-pixels.shape[1] <= band < pixels.shape[1] for band in bands):
             raise ValueError(f"bands must be three of the {pixels.shape[1]} bands for red, green, blue; got {bands!r}.")
@@ -32,14 +32,6 @@ def _false_color(scene, scene_shape, bands):
         low, high = np.percentile(shown, [2, 98], axis=0)
         picture[finite] = np.clip((shown - low) / np.where(high > low, high - low, 1), 0, 1)
     return picture.reshape(*scene_shape, 3)
-
-
-def _check_fills(scene_shape, n_rows, name):
-    if n_rows != scene_shape[0] * scene_shape[1]:
-        raise ValueError(
-            f"{name} has {n_rows} rows, but scene_shape={scene_shape} holds {scene_shape[0] * scene_shape[1]} pixels: "
-            "give one row for every pixel, line by line."
-        )
 
 
 class ClassificationMapDisplay:
@@ -250,7 +242,7 @@ class ClassificationMapDisplay:
         targets = [y_pred] if y_true is None else [y_pred, y_true]
         classes, codes = encode_jointly(targets, labels, missing_label)
         for name, target in zip(("y_pred", "y_true"), codes, strict=False):
-            _check_fills(scene_shape, len(target), name)
+            check_fills(name, len(target), scene_shape)
         maps = [target.reshape(scene_shape) for target in codes]
         display = cls(
             maps[0],

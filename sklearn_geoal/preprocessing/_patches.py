@@ -9,8 +9,8 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._labels import encode_labels
-from .._validation import check_scene_shape
-from ._scenes import check_fills, masked_as_nan, window_names
+from .._validation import check_fills, check_scene_shape
+from ._scenes import masked_as_nan, window_names
 
 
 def _starts(side, size, stride):
@@ -288,7 +288,7 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         elif scene_shape is None and not reset:
             scene_shape = self.scene_shape_
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset)
-        return X, None if scene_shape is None else check_fills(scene_shape, len(X))
+        return X, None if scene_shape is None else check_fills("X", len(X), scene_shape)
 
     def _positions(self, X, scene_shape):
         """Upper left pixels of the patches without masked pixels: (n_patches, 2)."""

@@ -9,8 +9,8 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import check_choice
-from ._scenes import check_fills, masked_as_nan, window_names
+from .._validation import check_choice, check_fills
+from ._scenes import masked_as_nan, window_names
 
 _BLOCK_VALUES = 2**23  # about 64 MiB of float64 at a time
 
@@ -214,7 +214,7 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = masked_as_nan(X)
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset)
         if self.scene_shape is not None:
-            check_fills(self.scene_shape, len(X))
+            check_fills("X", len(X), self.scene_shape)
         return X
 
     def __sklearn_tags__(self):

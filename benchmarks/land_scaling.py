@@ -19,7 +19,8 @@ import numpy as np
 from _common import make_parser, save
 from sklearn.datasets import make_blobs
 
-from sklearn_geoal import LANDClassifier, _land
+from sklearn_geoal import LANDClassifier
+from sklearn_geoal._active import land as land_module
 
 SIZES = {"full": [5_000, 20_000, 100_000, 300_000, 1_000_000], "quick": [2_000, 5_000, 20_000]}
 PARTS = {
@@ -61,7 +62,7 @@ def measure(table, n_samples, seed):
 
     for part, names in PARTS.items():
         for name in names:
-            setattr(_land, name, timed(getattr(_land, name), part))
+            setattr(land_module, name, timed(getattr(land_module, name), part))
     land = LANDClassifier(random_state=seed)
     timed(land.fit, "fit")(X)
     for _ in range(2):

@@ -24,7 +24,8 @@ from skactiveml.pool import Badge, CoreSet, ProbCover, TypiClust, UncertaintySam
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 
-from sklearn_geoal import DDALQueryStrategy, _ddal
+from sklearn_geoal import DDALQueryStrategy
+from sklearn_geoal._active import ddal as ddal_module
 
 N_CLASSES, N_LABELED, N_QUERIES = 10, 200, 100
 SIZES = {"quick": [(1_000, 128), (5_000, 128)], "default": [(1_000, 128), (10_000, 128), (50_000, 128)]}
@@ -60,7 +61,7 @@ def time_ours(X, y):
 
         return call
 
-    _ddal.nearest_neighbors = timed(_ddal.nearest_neighbors, "neighbours")
+    ddal_module.nearest_neighbors = timed(ddal_module.nearest_neighbors, "neighbours")
     ddal = DDALQueryStrategy(LogisticRegression(), embedding="input", random_state=0)
     ddal._trained = timed(ddal._trained, "training")
     start = time.perf_counter()

@@ -6,9 +6,9 @@ __version__ = "0.1.0"
 
 # name -> module: torch, skorch, pynndescent and matplotlib are imported when an estimator is first asked for
 _ESTIMATORS = {
-    "DDALQueryStrategy": "._ddal",
+    "DDALQueryStrategy": "._active.ddal",
     "HyperbolicVAETransformer": "._hyperbolic_vae",
-    "LANDClassifier": "._land",
+    "LANDClassifier": "._active.land",
     "MixMatchClassifier": "._mixmatch.classifier",
     "MixMatchSegmenter": "._mixmatch.segmenter",
     "NetClassifier": "._net_classifier",

@@ -118,6 +118,11 @@ def as_random_state(random_state):
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
 
 
+def draw_seed(random_state):
+    """Seed drawn from ``random_state``; None draws fresh entropy and leaves numpy's global generator alone."""
+    return int(as_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
 def check_indices(name, indices, n_samples):
     """Return ``indices`` as a one-dimensional integer array after checking that all are from 0 to n_samples - 1.
 

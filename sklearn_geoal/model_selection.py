@@ -8,8 +8,8 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
 
+from ._active.queries import check_candidates, fit_learner
 from ._labels import encode_labels
-from ._queries import check_candidates, fit_learner
 from ._validation import check_choice, check_indices
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]

@@ -19,8 +19,11 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_geoal import DDALQueryStrategy, NetClassifier
-from sklearn_geoal._ddal import CRITERIA, certainty, representation
-from sklearn_geoal._graph import diffuse_labels, kernel_weights, leading_eigenpairs, nearest_neighbors, random_walk
+from sklearn_geoal._active.certainty import CRITERIA, certainty
+from sklearn_geoal._active.diffusion import diffuse_labels
+from sklearn_geoal._active.graph import kernel_weights, nearest_neighbors, random_walk
+from sklearn_geoal._active.representation import representation
+from sklearn_geoal._active.spectrum import leading_eigenpairs
 
 ALL_CRITERIA = [(diffusion, criterion) for diffusion, names in CRITERIA.items() for criterion in names]
 

@@ -11,22 +11,18 @@ from scipy.spatial.distance import cdist
 from sklearn.datasets import make_blobs, make_moons, make_swiss_roll
 from sklearn.neighbors import KNeighborsTransformer
 
-from sklearn_geoal import _graph
-from sklearn_geoal._graph import (
+from sklearn_geoal._active import graph as graph_module
+from sklearn_geoal._active.diffusion import diffuse_labels, diffused_mass, margins, select_spread
+from sklearn_geoal._active.forest import density_forest, kernel_density
+from sklearn_geoal._active.graph import (
     MIN_WEIGHT,
-    density_forest,
-    diffuse_labels,
-    diffused_mass,
-    diffusion_coordinates,
-    kernel_density,
+    intrinsic_dimension,
     kernel_weights,
-    leading_eigenpairs,
-    margins,
     nearest_neighbors,
     neighbors_of_graph,
     random_walk,
-    select_spread,
 )
+from sklearn_geoal._active.spectrum import diffusion_coordinates, leading_eigenpairs
 
 
 def points(n_samples=200, n_features=3, seed=0):
@@ -71,8 +67,8 @@ def test_approximate_neighbors(monkeypatch):
     # the only test of this path: the search compiles for half a minute where numba has nothing in its cache
     X = points(600, 4)
     X = np.concatenate([X, np.repeat(X[:3], 30, axis=0), np.zeros((200, 4))])
-    monkeypatch.setattr(_graph, "EXACT_SEARCH_LIMIT", 100)
-    monkeypatch.setattr(_graph, "_TREE_FEATURES", 3)
+    monkeypatch.setattr(graph_module, "EXACT_SEARCH_LIMIT", 100)
+    monkeypatch.setattr(graph_module, "_TREE_FEATURES", 3)
     distances, indices = nearest_neighbors(X, 10, rng())
     exact, _ = all_neighbors(X, 10)
     assert distances.shape == indices.shape == (890, 10)
@@ -497,16 +493,16 @@ def test_intrinsic_dimension_is_that_of_the_surface_the_points_lie_on():
     rng = np.random.default_rng(0)
     for dimension in (1, 2, 5):
         flat = rng.uniform(size=(5000, dimension)) @ rng.normal(size=(dimension, 9))
-        found = _graph.intrinsic_dimension(flat, np.random.RandomState(0))
+        found = intrinsic_dimension(flat, np.random.RandomState(0))
         assert found == pytest.approx(dimension, rel=0.2)
-        assert _graph.intrinsic_dimension(1e6 * flat + 3, np.random.RandomState(0)) == pytest.approx(found)
-    assert _graph.intrinsic_dimension(np.zeros((50, 3)), np.random.RandomState(0)) == 0
+        assert intrinsic_dimension(1e6 * flat + 3, np.random.RandomState(0)) == pytest.approx(found)
+    assert intrinsic_dimension(np.zeros((50, 3)), np.random.RandomState(0)) == 0
 
 
 def test_tree_is_searched_above_the_limit_where_the_data_are_flat(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.uniform(size=(500, 2)) @ rng.normal(size=(2, 9))
     expected = nearest_neighbors(X, 7, np.random.RandomState(0))
-    monkeypatch.setattr(_graph, "EXACT_SEARCH_LIMIT", 100)
+    monkeypatch.setattr(graph_module, "EXACT_SEARCH_LIMIT", 100)
     for found, exact in zip(nearest_neighbors(X, 7, np.random.RandomState(0)), expected, strict=True):
         assert_array_equal(found, exact)

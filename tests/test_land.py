@@ -20,8 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from sklearn_geoal import LANDClassifier, VAETransformer
-from sklearn_geoal._graph import DensityForest, diffuse_labels
-from sklearn_geoal._land import owned_mass
+from sklearn_geoal._active.coverage import owned_mass
+from sklearn_geoal._active.diffusion import diffuse_labels
+from sklearn_geoal._active.forest import DensityForest
 from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
 
 PAPER = {"kernel_scale": "global", "propagation": "forest", "query_score": "density", "refine": False}

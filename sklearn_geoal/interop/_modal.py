@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from .._queries import fit_learner
+from .._active.queries import fit_learner
 
 
 class ModALQueryStrategy(BaseEstimator):

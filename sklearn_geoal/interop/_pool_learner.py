@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
+from .._active.queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
 from .._validation import as_random_state
 
 

@@ -5,7 +5,7 @@ from skactiveml.base import SingleAnnotatorPoolQueryStrategy
 from skactiveml.utils import MISSING_LABEL, labeled_indices
 from sklearn.base import clone
 
-from .._queries import fit_learner
+from .._active.queries import fit_learner
 from ._pool_learner import fill_random_states
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, check_scalar
 
-from ._labels import encode_labels, labeled_mask
-from ._validation import check_indices
+from .._labels import encode_labels, labeled_mask
+from .._validation import check_indices
 
 
 def known_labels(X, y, missing_label):

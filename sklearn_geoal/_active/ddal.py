@@ -4,126 +4,21 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from ._graph import (
-    center_and_unit,
-    diffuse_labels,
-    kernel_density,
-    kernel_weights,
-    margins,
-    nearest_neighbors,
-    random_walk,
-    select_spread,
-)
-from ._net_classifier import NetClassifier
-from ._queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
-from ._torch import draw_seed, is_skorch, penultimate
-from ._validation import check_choice
-
-CRITERIA = {"one_vs_all": ("min_abs", "norm"), "multivariate": ("uncertainty", "margin", "entropy")}
-
-
-def certainty(u, criterion, norm_order=1):
-    """How decided diffused labels are: 0 where nothing speaks for one class against another, 1 at a labelled sample.
-
-    With u_c the probability that a walk meets a label of class c, and r = sum_c u_c, one-vs-all diffusion of +1 and -1
-    gives chi_c = 2 u_c - r, and multivariate diffusion from uniform distributions gives p_c = u_c + (1 - r) / C.
-
-    - "min_abs": min_c |chi_c|, eq. (6)
-    - "norm": (sum_c |chi_c|^p / C)^(1/p), max_c |chi_c| for p = inf
-    - "uncertainty": (max_c p_c - 1/C) / (1 - 1/C)
-    - "margin": p of the most probable class minus p of the second
-    - "entropy": 1 + sum_c p_c log p_c / log C
-
-    Parameters
-    ----------
-    u : ndarray of shape (n_samples, n_classes)
-    criterion : str
-    norm_order : float
-        The p of "norm".
-
-    Returns
-    -------
-    certainty : ndarray of shape (n_samples,)
-    """
-    n_classes, reached = u.shape[1], u.sum(axis=1, keepdims=True)
-    if n_classes < 2:
-        return reached[:, 0]  # how far the only class reaches
-    chi, p = 2 * u - reached, u + (1 - reached) / n_classes
-    if criterion == "min_abs":
-        return np.abs(chi).min(axis=1)
-    if criterion == "norm":
-        largest = np.abs(chi).max(axis=1, keepdims=True)
-        ratio = np.abs(chi) / np.where(largest > 0, largest, 1)  # whose powers do not underflow, up to p = inf
-        return largest[:, 0] * (ratio**norm_order).mean(axis=1) ** (1 / norm_order)
-    if criterion == "uncertainty":
-        return (p.max(axis=1) * n_classes - 1) / (n_classes - 1)
-    if criterion == "margin":
-        return margins(p)
-    return 1 + (p * np.log(np.maximum(p, np.finfo(p.dtype).tiny))).sum(axis=1) / math.log(n_classes)
-
-
-def representation(estimator, X, layer=None):
-    """What the last linear map of a trained classifier is given: (n_samples, ...) -> (n_samples, n_hidden).
-
-    Raises
-    ------
-    ValueError
-        If ``estimator`` is not of a kind whose representation is known, or has no such layer.
-    """
-    while isinstance(estimator, Pipeline):
-        steps, estimator = estimator[:-1], estimator[-1]
-        X = steps.transform(X) if len(steps) else X
-    if isinstance(estimator, NetClassifier):
-        return estimator.embed(X, layer)
-    if is_skorch(estimator):
-        return penultimate(estimator, X, layer)
-    if layer is not None:
-        raise ValueError(f"layer={layer!r} is for torch modules, but the estimator is a {type(estimator).__name__}.")
-    if isinstance(estimator, MLPClassifier):
-        return hidden_activations(estimator, X)
-    if hasattr(estimator, "coef_"):
-        return X  # a linear model: its only linear map is given X itself
-    raise ValueError(
-        f"{type(estimator).__name__} is no network whose hidden representation could be taken: give embedding='input', "
-        "a transformer, or a callable(estimator, X) that returns the representation."
-    )
-
-
-def hidden_activations(mlp, X):
-    """Activations of the last hidden layer of a trained MLPClassifier."""
-    apply = {"identity": lambda x: x, "logistic": expit, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)}
-    for weights, bias in zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True):
-        X = apply[mlp.activation](X @ weights + bias)
-    return X
-
-
-def warm_started(estimator):
-    """The estimator with the parameter ``warm_start``, its own or that of its last step, set to True.
-
-    Raises
-    ------
-    ValueError
-        If it has none.
-    """
-    name, last = "warm_start", estimator
-    if isinstance(estimator, Pipeline):
-        name, last = f"{estimator.steps[-1][0]}__warm_start", estimator[-1]
-    if "warm_start" not in last.get_params():
-        raise ValueError(
-            f"warm_start=True needs an estimator that goes on from its present weights, but {type(last).__name__} has "
-            "no parameter warm_start: set warm_start=False."
-        )
-    return estimator.set_params(**{name: True})
+from .._net_classifier import NetClassifier
+from .._validation import check_choice, draw_seed
+from .certainty import CRITERIA, certainty
+from .diffusion import diffuse_labels, select_spread
+from .forest import kernel_density
+from .graph import center_and_unit, kernel_weights, nearest_neighbors, random_walk
+from .queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
+from .representation import representation, warm_started
 
 
 def _estimator_has(method):

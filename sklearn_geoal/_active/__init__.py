@@ -1,0 +1,1 @@
+"""Active learners: the graph they stand on, what all of them ask and are told, and each of them."""

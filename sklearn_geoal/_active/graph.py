@@ -1,0 +1,185 @@
+"""Nearest-neighbour graph: search, kernel, random walk. Nothing here is n x n: memory O(n k)."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+from scipy.spatial import cKDTree
+from sklearn.neighbors import NearestNeighbors
+
+# exact search without a tree grows as n^2, the approximate one first compiles for half a minute: here they are even
+EXACT_SEARCH_LIMIT = 100_000
+# up to so many features a tree beats a comparison with all points; above EXACT_SEARCH_LIMIT it beats the approximate
+# search if the data lie on something of few dimensions
+_TREE_FEATURES, _TREE_DIMENSION = 15, 6
+# below it a weight is as good as no edge; above it no outlier is cut off and no degree underflows
+MIN_WEIGHT = 1e-6
+
+
+# --- neighbours -------------------------------------------------------------------------------------------------------
+
+
+def nearest_neighbors(X, n_neighbors, random_state):
+    """Distances to the nearest other points and their indices, nearest first.
+
+    Exact up to EXACT_SEARCH_LIMIT points, and above it where few features of low intrinsic dimension let a tree do it;
+    else by nearest-neighbour descent (pynndescent).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    n_neighbors : int
+        At most ``n_samples - 1``.
+    random_state : RandomState instance
+
+    Returns
+    -------
+    distances, indices : ndarray of shape (n_samples, n_neighbors)
+    """
+    n_samples, n_features = X.shape
+    if n_features <= _TREE_FEATURES and (
+        n_samples <= EXACT_SEARCH_LIMIT or intrinsic_dimension(X, random_state) <= _TREE_DIMENSION
+    ):
+        order = leaf_order(X)
+        X = X[order]
+        distances, places = cKDTree(X).query(X, n_neighbors + 1, workers=-1)
+        back = np.argsort(order)
+        return _without_self(distances[back], order[places[back]])
+    if n_samples <= EXACT_SEARCH_LIMIT:
+        return NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(X).kneighbors()
+    from pynndescent import NNDescent  # compiles on import: only who needs it waits
+
+    seed = random_state.randint(np.iinfo(np.int32).max)
+    neighbors, distances = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed).neighbor_graph
+    return _without_self(distances, neighbors)
+
+
+def _without_self(distances, neighbors):
+    """Drop each point from its own neighbours: mostly it is the first, unless duplicates of it took its place."""
+    other = neighbors != np.arange(len(neighbors))[:, None]
+    other[other.all(axis=1), -1] = False
+    shape = (len(neighbors), neighbors.shape[1] - 1)
+    return distances[other].reshape(shape), neighbors[other].reshape(shape)
+
+
+def leaf_order(X):
+    """The points in the order of the leaves of a tree: a search that follows it finds its data in the cache."""
+    return tree(X).indices
+
+
+def intrinsic_dimension(X, random_state, n_samples=10_000, n_neighbors=20):
+    """Dimension in which the number of neighbours grows with the distance, among some random points.
+
+    Maximum likelihood (Levina and Bickel 2005): the inverse of the mean of log(r_k / r_j) over the distances r_1 to
+    r_k-1 to the k nearest points.
+    """
+    sample = X[random_state.permutation(len(X))[:n_samples]]
+    distances, _ = tree(sample).query(sample, min(n_neighbors, len(sample) - 1) + 1, workers=-1)
+    distances = distances[distances[:, 1] > 0, 1:]  # without the points themselves and those that have duplicates
+    log_ratios = np.log(distances[:, -1:] / distances[:, :-1])
+    return 1 / log_ratios.mean() if log_ratios.any() else 0.0
+
+
+def neighbors_of_graph(graph, n_needed, n_wanted):
+    """The same as nearest_neighbors from a sparse matrix of distances, such as KNeighborsTransformer gives.
+
+    Parameters
+    ----------
+    graph : csr_array of shape (n_samples, n_samples)
+    n_needed, n_wanted : int
+        As many neighbours as all rows have, from ``n_needed`` up to ``n_wanted``.
+
+    Raises
+    ------
+    ValueError
+        If a row holds fewer than ``n_needed`` neighbours other than the point itself, or a negative distance.
+    """
+    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    other = graph.indices != rows
+    rows, columns, distances = rows[other], graph.indices[other], graph.data[other]
+    counts = np.bincount(rows, minlength=graph.shape[0])
+    if counts.min() < n_needed:
+        raise ValueError(
+            f"n_neighbors={n_needed}, but row {counts.argmin()} of the graph holds {counts.min()} neighbours: "
+            "build the graph with more neighbours or lower n_neighbors."
+        )
+    if distances.min() < 0:
+        raise ValueError(f"Distances must not be negative; got {distances.min()}.")
+    order = np.lexsort((distances, rows))
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    nearest = order[starts[:, None] + np.arange(min(counts.min(), max(n_needed, n_wanted)))]
+    return distances[nearest], columns[nearest]
+
+
+def center_and_unit(X):
+    """Mean of X and its largest deviation: with them neither an offset nor the units cost distances their digits."""
+    peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
+    Z = X / peak
+    location = Z.mean(axis=0)
+    return location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak
+
+
+def tree(Y):
+    # unbalanced: on clustered coordinates the build takes a tenth of the time and the search no longer
+    return cKDTree(Y, balanced_tree=False, compact_nodes=False)
+
+
+# --- kernel and Markov operator ---------------------------------------------------------------------------------------
+
+
+def kernel_weights(distances, indices, scale="local"):
+    """Symmetric weights W of the neighbour graph.
+
+    ``scale="local"``: W_ij = exp(-d_ij^2 / (s_i s_j)), s_i the distance from i to its last neighbour (self-tuning,
+    Zelnik-Manor and Perona 2004). ``"own"``: W_ij = exp(-d_ij^2 / s_i^2) (Kushnir and Venturi, eq. (1)). ``"global"``:
+    W_ij = exp(-d_ij^2 / s^2), s the mean of the s_i; a number is s itself.
+    W is the mean of the weights in the two directions, and at least half of MIN_WEIGHT.
+
+    Returns
+    -------
+    W : csr_array of shape (n_samples, n_samples)
+        Between ``n_samples * n_neighbors`` and twice as many entries.
+    """
+    n_samples, n_neighbors = distances.shape
+    reach = distances[:, -1]
+    if isinstance(scale, str) and scale in ("local", "own"):
+        # duplicates have no extent of their own: a thousandth of the usual one
+        typical = np.median(reach[reach > 0]) if reach.any() else 1.0
+        reach = np.maximum(reach, 1e-3 * typical)
+        exponent = (distances / reach[:, None]) * (distances / (reach[indices] if scale == "local" else reach[:, None]))
+    else:
+        exponent = (distances / ((reach.mean() or 1.0) if isinstance(scale, str) else scale)) ** 2
+    weights = np.maximum(np.exp(-exponent), MIN_WEIGHT)
+    index_type = np.int32 if weights.size < 2**31 else np.int64
+    starts = np.arange(0, weights.size + 1, n_neighbors, dtype=index_type)
+    W = sp.csr_array((weights.ravel(), indices.ravel().astype(index_type), starts), shape=(n_samples, n_samples))
+    return ((W + W.T) / 2).tocsr()
+
+
+class RandomWalk(NamedTuple):
+    """The random walk on a graph, its points in an order in which neighbours lie close together in memory.
+
+    P : csr_array of shape (n_samples, n_samples), float32, the Markov operator D^-1 W in that order
+    order : ndarray of shape (n_samples,), the point in each place
+    place : ndarray of shape (n_samples,), the place of each point
+    """
+
+    P: sp.csr_array
+    order: np.ndarray
+    place: np.ndarray
+
+
+def random_walk(W):
+    """Random walk with transition probabilities P = D^-1 W, in single precision, for products with labels."""
+    W, order = local_order(W)
+    P = (sp.diags_array(1 / W.sum(axis=1)) @ W).tocsr().astype(np.float32)
+    return RandomWalk(P, order, np.argsort(order))
+
+
+def local_order(W):
+    """W with its points in reverse Cuthill-McKee order, and this order: on a million points, five times as fast."""
+    order = reverse_cuthill_mckee(W, symmetric_mode=True)
+    W = W[order][:, order].tocsr()
+    W.sort_indices()
+    return W, order

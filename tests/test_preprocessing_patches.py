@@ -193,8 +193,9 @@ def test_masked_arrays_and_integers():
     assert PatchTransformer(size=2).fit_transform(numbers).tolist()[0] == [0, 1, 4, 5]
 
 
-def test_another_scene():
-    patches = PatchTransformer(size=3, stride=2).fit(scene()[0])
+@pytest.mark.parametrize("scene_shape", [None, (7, 9)])
+def test_another_scene(scene_shape):
+    patches = PatchTransformer(scene_shape, size=3, stride=2).fit(scene()[0])
     other = scene((10, 8), seed=1)[0]
     alone = PatchTransformer(size=3, stride=2).fit(other)
     X = patches.transform(other)

@@ -166,10 +166,20 @@ def test_a_window_before_components_keeps_more_of_the_signal():
     assert kept[1] > kept[0]
 
 
-def test_transforms_another_scene_after_a_change_of_shape():
-    window = SpatialWindow((7, 9)).fit(scene())
-    other = scene(4, 5)
-    assert window.set_params(scene_shape=(4, 5)).transform(other).shape == other.shape
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_a_scene_as_an_array_is_the_scene_as_rows(statistic):
+    rows, other = scene(), scene(4, 5)
+    cube, other_cube = rows.T.reshape(3, 7, 9), other.T.reshape(3, 4, 5)
+    of_rows, of_array = (SpatialWindow(shape, size=3, statistic=statistic) for shape in ((7, 9), None))
+    np.testing.assert_array_equal(of_array.fit_transform(cube), of_rows.fit_transform(rows))
+    assert of_array.scene_shape_ == of_rows.scene_shape_ == (7, 9)
+    # where the shape is known from the fit, rows need none
+    np.testing.assert_array_equal(of_array.transform(rows), of_rows.transform(cube))
+    # an array may have any shape
+    alone = SpatialWindow((4, 5), size=3, statistic=statistic).fit_transform(other)
+    np.testing.assert_array_equal(of_rows.transform(other_cube), alone)
+    with pytest.raises(ValueError, match=r"X is a scene of shape \(3, 4, 5\), but scene_shape=\(7, 9\)"):
+        of_rows.fit(other_cube)
 
 
 @pytest.mark.parametrize(

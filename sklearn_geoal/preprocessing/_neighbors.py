@@ -9,7 +9,7 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._manifolds.polar import half_sinh_blocks, polar_coordinates
-from .._validation import check_choice
+from .._validation import check_choice, unchanged_on_error
 
 
 class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -86,8 +86,11 @@ class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, Transforme
         """
         check_scalar(self.n_neighbors, "n_neighbors", Integral, min_val=1)
         check_choice("mode", self.mode, ("distance", "connectivity"))
-        self._points = self._polar(X, reset=True)[0]
-        self.n_samples_fit_ = self._n_features_out = len(self._points)
+        with unchanged_on_error(self):
+            self._n_neighbors, self._mode = int(self.n_neighbors), self.mode
+            self._model, self._curvature = self.model, self.curvature
+            self._points = self._polar(X, reset=True)[0]
+            self.n_samples_fit_ = self._n_features_out = len(self._points)
         return self
 
     def transform(self, X):
@@ -110,18 +113,18 @@ class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, Transforme
         """
         check_is_fitted(self)
         points, dtype = self._polar(X, reset=False)
-        k = self.n_neighbors + (self.mode == "distance")
+        k = self._n_neighbors + (self._mode == "distance")
         if k > self.n_samples_fit_:
             raise ValueError(
-                f"n_neighbors={self.n_neighbors} needs {k} fitted points in the mode {self.mode!r}; got n_samples_fit "
-                f"= {self.n_samples_fit_}: lower n_neighbors or fit more points."
+                f"n_neighbors={self._n_neighbors} needs {k} fitted points in the mode {self._mode!r}; got "
+                f"n_samples_fit = {self.n_samples_fit_}: lower n_neighbors or fit more points."
             )
         n_samples = len(points)
         neighbors, nearest = np.empty((n_samples, k), dtype=np.int64), np.empty((n_samples, k))
         for rows, half_sinh in half_sinh_blocks(points, self._points):
             neighbors[rows], nearest[rows] = _smallest(half_sinh, k)
-        if self.mode == "distance":
-            values = np.arcsinh(nearest) * 2 / np.sqrt(self.curvature)
+        if self._mode == "distance":
+            values = np.arcsinh(nearest) * 2 / np.sqrt(self._curvature)
         else:
             values = np.ones(neighbors.shape)
         starts = np.arange(0, n_samples * k + 1, k)
@@ -130,7 +133,7 @@ class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, Transforme
 
     def _polar(self, X, reset):
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
-        return polar_coordinates(X, self.model, self.curvature), X.dtype
+        return polar_coordinates(X, self._model, self._curvature), X.dtype
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

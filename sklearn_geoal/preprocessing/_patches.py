@@ -6,11 +6,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._labels import encode_labels
-from .._validation import check_fills, check_scene_shape
-from ._scenes import masked_as_nan, window_names
+from .._validation import unchanged_on_error
+from ._scenes import scene_rows, window_names
 
 
 def _starts(side, size, stride):
@@ -154,9 +154,11 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_scalar(self.size, "size", Integral, min_val=1)
         if self.stride is not None:
             check_scalar(self.stride, "stride", Integral, min_val=1)
-        X, self.scene_shape_ = self._validate(X, reset=True)
-        self.image_shape_ = (X.shape[1], int(self.size), int(self.size))
-        self.positions_ = self._positions(X, self.scene_shape_)
+        with unchanged_on_error(self):
+            X, self.scene_shape_ = scene_rows(self, X, reset=True)
+            self.image_shape_ = (X.shape[1], int(self.size), int(self.size))
+            self._stride = int(self.size if self.stride is None else self.stride)
+            self.positions_ = self._positions(X, self.scene_shape_)
         return self
 
     def transform(self, X):
@@ -165,8 +167,8 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_pixels, n_bands) or ndarray of shape (n_bands, height, width)
-            A scene; it may be another than that of ``fit``. The rows of pixels in raster order fill ``scene_shape`` or,
-            if that is None, the scene of ``fit``.
+            A scene; it may be another than that of ``fit``. Pixels as rows in raster order fill the grid of ``fit``, an
+            array has any height and width.
 
         Returns
         -------
@@ -179,7 +181,7 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If the rows do not fill the scene, a patch does not fit into it or each has a masked pixel.
         """
         check_is_fitted(self, "positions_")
-        X, scene_shape = self._validate(X, reset=False)
+        X, scene_shape = scene_rows(self, X, reset=False)
         positions, size = self._positions(X, scene_shape), self.image_shape_[1]
         if scene_shape is None:
             return np.repeat(X[positions[:, 0]], size**2, axis=1)
@@ -271,25 +273,6 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         return window_names(super().get_feature_names_out(input_features), self.image_shape_[1])
 
-    def _validate(self, X, reset):
-        """Pixels of X as rows, and the shape of their scene or None."""
-        X = masked_as_nan(X)
-        scene_shape = self.scene_shape
-        if getattr(X, "ndim", 2) == 3:
-            X = np.asarray(X)
-            if scene_shape is None:
-                scene_shape = X.shape[1:]
-            elif check_scene_shape(scene_shape) != X.shape[1:]:
-                raise ValueError(
-                    f"X is a scene of shape {X.shape}, but scene_shape={scene_shape}: give X as (n_bands, height, "
-                    "width) of that height and width, or leave scene_shape out."
-                )
-            X = np.moveaxis(X, 0, -1).reshape(scene_shape[0] * scene_shape[1], len(X))
-        elif scene_shape is None and not reset:
-            scene_shape = self.scene_shape_
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset)
-        return X, None if scene_shape is None else check_fills("X", len(X), scene_shape)
-
     def _positions(self, X, scene_shape):
         """Upper left pixels of the patches without masked pixels: (n_patches, 2)."""
         size = self.image_shape_[1]
@@ -302,7 +285,7 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"at most {min(scene_shape)}."
             )
         else:
-            rows, columns = (_starts(side, size, self.stride or size) for side in scene_shape)
+            rows, columns = (_starts(side, size, self._stride) for side in scene_shape)
             row, column = np.nonzero(_complete(valid.reshape(scene_shape), rows, columns, size))
             positions = np.column_stack([rows[row], columns[column]])
         if not len(positions):
@@ -316,7 +299,7 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Positions of the patches of a scene, one for each of the values, and the shape of the scene."""
         positions, scene_shape = self.positions_, self.scene_shape_
         if X is not None:
-            X, scene_shape = self._validate(X, reset=False)
+            X, scene_shape = scene_rows(self, X, reset=False)
             positions = self._positions(X, scene_shape)
         if scene_shape is None:
             raise ValueError(

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._validation import unchanged_on_error
 from ._scenes import masked_as_nan
 
 
@@ -196,12 +197,13 @@ class ReflectanceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimat
         ValueError
             If a parameter is out of range or has another number of bands than X.
         """
-        n_bands = self._validate(X, reset=True).shape[1]
-        gain, offset = self._by_band("gain", n_bands), self._by_band("offset", n_bands)
-        if not gain.all():
-            raise ValueError(f"gain must not be zero in any band; got {self.gain}.")
-        factor = self._reflectance_of_radiance(n_bands)
-        self.scale_, self.shift_ = gain * factor, offset * factor
+        with unchanged_on_error(self):
+            n_bands = self._validate(X, reset=True).shape[1]
+            gain, offset = self._by_band("gain", n_bands), self._by_band("offset", n_bands)
+            if not gain.all():
+                raise ValueError(f"gain must not be zero in any band; got {self.gain}.")
+            factor = self._reflectance_of_radiance(n_bands)
+            self.scale_, self.shift_ = gain * factor, offset * factor
         return self
 
     def transform(self, X):

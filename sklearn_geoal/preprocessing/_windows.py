@@ -7,10 +7,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import correlate1d
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._validation import check_choice, check_fills
-from ._scenes import masked_as_nan, window_names
+from .._validation import check_choice, unchanged_on_error
+from ._scenes import scene_rows, window_names
 
 _BLOCK_VALUES = 2**23  # about 64 MiB of float64 at a time
 
@@ -74,8 +74,9 @@ _STATISTICS = {"mean": _window_mean, "median": _window_median, "patch": _window_
 class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Replace each pixel of a scene by a statistic of the square window around it.
 
-    The rows of X are the pixels of one scene in raster order. Neighbouring pixels mostly show the same material: their
-    mean or median has the same bands with less noise, and the patch keeps the texture for a convolutional network.
+    The rows of X are the pixels of one scene in raster order, or X is the scene as an array. Neighbouring pixels mostly
+    show the same material: their mean or median has the same bands with less noise, and the patch keeps the texture for
+    a convolutional network.
 
     A pixel with NaN in any band is masked: it counts in no window, and its own row of the result is NaN. Pixels masked
     in a :class:`numpy.ma.MaskedArray` are treated alike.
@@ -83,8 +84,9 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Parameters
     ----------
     scene_shape : tuple of two ints or None, default=None
-        ``(height, width)`` of the scene in pixels. None: the rows are single pixels without a grid, each a window of
-        its own, so that the mean and the median leave them as they are.
+        ``(height, width)`` of a scene in pixels whose pixels are the rows of X, in raster order. A scene given as an
+        array (n_bands, height, width) needs none. Where neither tells the shape, the rows are single pixels without a
+        grid, each a window of its own, so that the mean and the median leave them as they are.
     size : int, default=5
         Side of the window in pixels, odd.
     statistic : {"mean", "median", "patch"}, default="mean"
@@ -94,8 +96,10 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    image_shape_ : tuple of int
-        ``(n_features, size, size)``, the shape of a row of the result as an image. Only with ``statistic="patch"``.
+    scene_shape_ : tuple of two ints or None
+        ``(height, width)`` of the scene of ``fit``, None for pixels without a grid.
+    image_shape_ : tuple of three ints or None
+        ``(n_features, size, size)``, the shape of a row of the result as an image; None unless ``statistic="patch"``.
     n_features_in_ : int
         Number of bands seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -104,7 +108,7 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     Notes
     -----
     A window looks at its neighbours, so a subset of the rows of a scene cannot be transformed on its own: ``transform``
-    takes a whole scene of ``scene_shape`` pixels. In a pipeline, this step goes before any that selects pixels.
+    takes whole scenes. In a pipeline, this step goes before any that selects pixels.
 
     The cost grows as the number of values times ``size`` for the mean, and times ``size ** 2`` for the others.
 
@@ -129,8 +133,8 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_pixels, n_features)
-            Pixels of a scene in raster order.
+        X : array-like of shape (n_pixels, n_features) or ndarray of shape (n_features, height, width)
+            Pixels of a scene in raster order, or the scene as an array.
         y : Ignored
             Not used, present for API consistency.
 
@@ -150,9 +154,10 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_scalar(self.size, "size", Integral, min_val=1)
         if self.size % 2 == 0:
             raise ValueError(f"size must be odd, so that a window has a central pixel; got {self.size}.")
-        X = self._validate(X, reset=True)
-        if self.statistic == "patch":
-            self.image_shape_ = (X.shape[1], int(self.size), int(self.size))
+        with unchanged_on_error(self):
+            X, self.scene_shape_ = scene_rows(self, X, reset=True)
+            self._size, self._statistic = int(self.size), self.statistic
+            self.image_shape_ = (X.shape[1], self._size, self._size) if self._statistic == "patch" else None
         return self
 
     def transform(self, X):
@@ -160,28 +165,28 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_pixels, n_features)
-            Pixels of a scene of ``scene_shape`` in raster order; it may be another scene than that of ``fit``.
+        X : array-like of shape (n_pixels, n_features) or ndarray of shape (n_features, height, width)
+            A scene; it may be another than that of ``fit``. Pixels as rows in raster order fill the grid of ``fit``, an
+            array has any height and width.
 
         Returns
         -------
         X_new : ndarray of shape (n_pixels, n_features) or (n_pixels, n_features * size * size)
-            Bands of the window, NaN where a pixel is masked.
+            Bands of the window, pixels in raster order, NaN where a pixel is masked.
 
         Raises
         ------
         ValueError
             If the rows do not fill the scene.
         """
-        check_is_fitted(self, "n_features_in_")
-        X = self._validate(X, reset=False)
+        check_is_fitted(self)
+        X, scene_shape = scene_rows(self, X, reset=False)
         valid = ~np.isnan(X).any(axis=1)
-        if self.scene_shape is not None:
-            cube = X.reshape(*self.scene_shape, -1)
-            result = _STATISTICS[self.statistic](cube, valid.reshape(self.scene_shape), self.size)
-            result = result.reshape(len(X), -1)
-        elif self.statistic == "patch":
-            result = np.repeat(X, self.size**2, axis=1)
+        if scene_shape is not None:
+            statistic = _STATISTICS[self._statistic]
+            result = statistic(X.reshape(*scene_shape, -1), valid.reshape(scene_shape), self._size).reshape(len(X), -1)
+        elif self._statistic == "patch":
+            result = np.repeat(X, self._size**2, axis=1)
         else:
             result = X.copy()
         result[~valid] = np.nan
@@ -206,16 +211,7 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If ``input_features`` are not those of ``fit``.
         """
         bands = super().get_feature_names_out(input_features)
-        if self.statistic != "patch":
-            return bands
-        return window_names(bands, self.size)
-
-    def _validate(self, X, reset):
-        X = masked_as_nan(X)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset)
-        if self.scene_shape is not None:
-            check_fills("X", len(X), self.scene_shape)
-        return X
+        return window_names(bands, self._size) if self._statistic == "patch" else bands
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

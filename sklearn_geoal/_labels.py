@@ -15,9 +15,10 @@ MISSING, VOID = -1, -2
 def labeled_mask(y, missing_label="auto"):
     """Mark the samples of ``y`` that carry a label.
 
-    ``missing_label="auto"`` reads one marker: NaN in a numeric ``y``, None in an object ``y``, and where neither
-    occurs, -1 in an integer-valued ``y``. A ``y`` whose values are exactly {-1, 1} is taken as fully labelled, with a
-    warning. Any other ``missing_label`` is taken at its word.
+    ``missing_label="auto"`` reads one marker: NaN in a numeric ``y``, None (or NaN, or pandas' NA) in an object ``y``
+    or a list, and where neither occurs, -1 in an integer-valued ``y``. A ``y`` whose values are exactly {-1, 1} is
+    taken as fully labelled, with a warning. Any other ``missing_label`` is taken at its word; NaN, None and NA stand
+    for each other.
 
     Parameters
     ----------
@@ -38,19 +39,82 @@ def labeled_mask(y, missing_label="auto"):
     ValueError
         If ``y`` is not one-dimensional, holds infinities or, where labelled, is no valid classification target.
     """
+    masked = np.ma.is_masked(y)
     y = _as_label_array(y)
-    if isinstance(missing_label, str) and missing_label == "auto":
+    if is_auto(missing_label):
         labeled = _auto_labeled(y)
-    elif missing_label is None or _is_nan(missing_label):
+    elif _is_blank(missing_label):
         labeled = ~_is_missing(y)
     elif y.dtype.kind in "iuf":
         labeled = y != missing_label if isinstance(missing_label, Number) else np.ones(len(y), dtype=bool)
     else:
         # value by value: numpy would convert a number to a string before it compares the two
-        marker = np.asarray(missing_label).item()
-        labeled = np.array([type(value) is not type(marker) or value != marker for value in y.tolist()], dtype=bool)
+        kind = _kind(missing_label)
+        labeled = np.array([_kind(value) is not kind or value != missing_label for value in y], dtype=bool)
+    if masked:
+        labeled &= ~_is_missing(y)
     _check_known_labels(y[labeled])
     return y, labeled
+
+
+def resolved_marker(y, labeled, missing_label):
+    """The marker by which :func:`labeled_mask` found y ``labeled``: -1 where "auto" read it, else ``missing_label``."""
+    read_minus_one = is_auto(missing_label) and labeled.any() and not labeled.all() and not _is_missing(y).any()
+    return -1 if read_minus_one else missing_label
+
+
+def answered_mask(labels, marker, known):
+    """Mark the answers among labels given after others: those that are not missing.
+
+    NaN, None and NA are no answer, nor is the marker. As long as that is "auto", -1 is none either if ``labeled_mask``
+    would take it as missing beside the labels known so far, unless it is one of these.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_labels,)
+    marker : "auto", None, scalar or str
+        As :func:`resolved_marker` gives it.
+    known : ndarray
+        The labels known so far.
+
+    Returns
+    -------
+    answers : ndarray of shape (n_answers,)
+        The labels that are not missing.
+    answered : ndarray of shape (n_labels,), dtype bool
+    marker : "auto", None, scalar or str
+        The marker from now on: -1 where "auto" read it.
+
+    Raises
+    ------
+    ValueError
+        If ``labels`` is not one-dimensional or holds what is no label.
+    """
+    labels = _as_label_array(labels)
+    answered = ~_is_missing(labels)
+    given = labels[answered]
+    if not is_auto(marker):
+        labeled = labeled_mask(given, marker)[1]
+    elif (known == -1).any():
+        labeled = np.ones(len(given), dtype=bool)
+    else:
+        together = np.concatenate([known, _plain(given)]) if len(known) else _plain(given)
+        labeled = _auto_labeled(together)
+        if len(together) and not labeled.any():
+            warnings.warn(
+                "The only labels are -1, taken as missing ones: if -1 is a class, say so with missing_label=None.",
+                UserWarning,
+                stacklevel=5,
+            )
+        marker = resolved_marker(together, labeled, marker)
+        labeled = labeled[len(known) :]
+    answered[answered] = labeled
+    _check_known_labels(labels[answered])
+    return _plain(labels[answered]), answered, marker
+
+
+def is_auto(missing_label):
+    return isinstance(missing_label, str) and missing_label == "auto"
 
 
 def encode_labels(y, missing_label="auto"):
@@ -122,9 +186,15 @@ def recode(codes, classes, known):
 
 
 def _as_label_array(y):
-    """One-dimensional numpy array; pandas' and polars' missing values become NaN or None."""
+    """One-dimensional numpy array of labels and markers as they are; what is masked becomes None."""
     if hasattr(y, "to_numpy"):
         y = y.to_numpy()
+    if isinstance(y, np.ma.MaskedArray):
+        y = np.where(np.ma.getmaskarray(y), None, np.ma.getdata(y))
+    if isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind == "O":
+        _refuse_tuples(y)
+    if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) == 2:
+        y = np.array(y, dtype=object)  # or numpy would make strings of the markers: "nan", "None", "-1"
     y = np.asarray(y)
     if y.dtype.kind in "US" and y.ndim == 1:
         return y
@@ -132,6 +202,12 @@ def _as_label_array(y):
     if y.dtype.kind not in "OUSbiuf":
         check_array(y, ensure_2d=False)  # complex, dates, structured: scikit-learn's own error
     return y
+
+
+def _refuse_tuples(y):
+    for value in y:
+        if isinstance(value, tuple):
+            raise ValueError(f"Each label must be one string or number; got the tuple {value!r}: make it one string.")
 
 
 def _auto_labeled(y):
@@ -154,14 +230,19 @@ def _is_missing(y):
     if y.dtype.kind == "f":
         return np.isnan(y)
     if y.dtype.kind == "O":
-        return np.array(
-            [value is None or _is_nan(value) or type(value).__name__ == "NAType" for value in y], dtype=bool
-        )
+        return np.array([_is_blank(value) for value in y], dtype=bool)
     return np.zeros(len(y), dtype=bool)
 
 
-def _is_nan(value):
-    return isinstance(value, (float, np.floating)) and math.isnan(value)
+def _is_blank(value):
+    """Whether a value is None, NaN or pandas' NA, which is told by its name, as pandas is not imported here."""
+    is_nan = isinstance(value, (float, np.floating)) and math.isnan(value)
+    return value is None or is_nan or type(value).__name__ == "NAType"
+
+
+def _kind(value):
+    """What labels must share to be equal: True is not 1, and "1" is not 1."""
+    return next((kind for kind in (str, (bool, np.bool_), Number) if isinstance(value, kind)), type(value))
 
 
 def _is_integer_valued(y):

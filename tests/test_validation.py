@@ -5,7 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_geoal._labels import encode_labels, labeled_mask, recode
+from sklearn_geoal._labels import answered_mask, encode_labels, labeled_mask, recode, resolved_marker
 from sklearn_geoal._validation import check_choice, check_image_shape
 
 MISSING = [False, True, False, False, True]
@@ -31,6 +31,21 @@ MISSING = [False, True, False, False, True]
         (np.array(["b", "?", "a", "b", "?"], dtype=object), np.str_("?")),
         (["b", None, "a", "b", None], None),
         ([2.0, np.nan, 0.0, 2.0, np.nan], np.nan),
+        # beside strings, where numpy would make strings of the markers
+        (["b", np.nan, "a", "b", np.nan], "auto"),
+        (("b", pd.NA, "a", "b", None), "auto"),
+        (["b", -1, "a", "b", np.int64(-1)], -1),
+        (["b", np.nan, "a", "b", None], np.nan),
+        # pandas' own marker
+        (np.array(["b", pd.NA, "a", "b", pd.NA], dtype=object), pd.NA),
+        ([2, pd.NA, 0, 2, pd.NA], "auto"),
+        (pd.Series([2, None, 0, 2, None], dtype="Int64"), pd.NA),
+        (pd.array(["b", None, "a", "b", None], dtype="string"), pd.NA),
+        ([2.0, np.nan, 0.0, 2.0, np.nan], pd.NA),
+        # masked
+        (np.ma.masked_array([2, 5, 0, 2, 5], MISSING), "auto"),
+        (np.ma.masked_array([2, 5, 0, 2, -1], [False, True, False, False, False]), -1),
+        (np.ma.masked_array(["b", "c", "a", "b", "c"], MISSING), None),
     ],
 )
 def test_missing_labels_are_found(y, missing_label):
@@ -78,12 +93,75 @@ def test_classes_keep_the_type_of_y(dtype):
         ([0.0, np.inf], "Input y contains infinity"),
         ([0.5, 1.7, 2.2], "Unknown label type"),
         (np.array(["a", 1], dtype=object), "mixes strings and numbers"),
+        (["a", 1, 2], "mixes strings and numbers"),
+        ([("a", 1), ("b", 2)], r"must be one string or number; got the tuple \('a', 1\)"),
+        (["a", ("b", "c")], r"must be one string or number; got the tuple \('b', 'c'\)"),
+        (pd.Series([("a", 1), ("b",)]), r"must be one string or number; got the tuple"),
         (np.zeros((3, 2)), "1d array"),
     ],
 )
 def test_bad_labels_are_refused(y, message):
     with pytest.raises(ValueError, match=message):
         encode_labels(y)
+
+
+@pytest.mark.parametrize(
+    "y, missing_label, marker",
+    [
+        ([0, -1, 2], "auto", -1),
+        ([0.0, -1.0, 2.0], "auto", -1),
+        ([0, 1, 2], "auto", "auto"),
+        ([-1.0, np.nan, 1.0], "auto", "auto"),  # NaN always stands for a missing label
+        (["a", None], "auto", "auto"),
+        ([0, 1, 2], 0, 0),
+        (["a", "?"], "?", "?"),
+    ],
+)
+def test_marker_that_was_read(y, missing_label, marker):
+    assert resolved_marker(*labeled_mask(y, missing_label), missing_label) == marker
+
+
+@pytest.mark.parametrize(
+    "labels, marker, known, answered",
+    [
+        ([0, None, 2], "auto", [], [True, False, True]),
+        ([0, np.nan, 2], -1, [0, 1], [True, False, True]),
+        (["a", pd.NA], "?", ["a"], [True, False]),
+        (["a", "?"], "?", ["a"], [True, False]),
+        (["?"], "?", [], [False]),
+        ([3, -1], -1, [0, 1], [True, False]),
+        ([1, -1], -1, [1], [True, False]),  # fit read it as the marker: no longer a question
+        ([-1], "auto", [0, 1], [False]),  # beside other integers
+        ([-1.0], "auto", [0.0, 2.0], [False]),
+        ([3, -1], "auto", [], [True, False]),
+        ([-1], "auto", [-1, 0, 1], [True]),  # a class of fit
+        ([-1, 5], None, [0, 1], [True, True]),  # taken at its word
+        ([-1, 5], 5, [0, 1], [True, False]),
+        (["-1"], "auto", ["a"], [True]),
+        ([], "auto", [0, 1], []),
+    ],
+)
+def test_what_is_an_answer(labels, marker, known, answered):
+    answers, mask, _ = answered_mask(labels, marker, np.array(known))
+    assert mask.tolist() == answered
+    assert answers.tolist() == [label for label, is_known in zip(labels, answered, strict=True) if is_known]
+
+
+@pytest.mark.parametrize("labels, known", [([-1, 1], []), ([-1], [1]), ([-1], [-1, 1])])
+@pytest.mark.filterwarnings("ignore:y holds exactly the values -1 and 1")
+def test_minus_one_and_one_stay_classes_among_answers(labels, known):
+    assert answered_mask(labels, "auto", np.array(known))[1].all()
+
+
+def test_answers_of_minus_one_alone_are_none_and_say_so():
+    with pytest.warns(UserWarning, match="missing_label=None"):
+        _, answered, marker = answered_mask([-1, -1], "auto", np.empty(0))
+    assert not answered.any() and marker == "auto"
+
+
+def test_marker_that_answers_resolve_is_kept():
+    known, _, marker = answered_mask([1, -1, 2], "auto", np.empty(0))
+    assert known.tolist() == [1, 2] and marker == -1
 
 
 def test_choice():

@@ -7,15 +7,15 @@ __version__ = "0.1.0"
 # name -> module: torch, skorch, pynndescent and matplotlib are imported when an estimator is first asked for
 _ESTIMATORS = {
     "DDALQueryStrategy": "._active.ddal",
-    "HyperbolicVAETransformer": "._hyperbolic_vae",
+    "HyperbolicVAETransformer": "._autoencoders.hyperbolic",
     "LANDClassifier": "._active.land",
     "MixMatchClassifier": "._mixmatch.classifier",
     "MixMatchSegmenter": "._mixmatch.segmenter",
     "NetClassifier": "._net_classifier",
-    "RECALClusterer": "._recal",
+    "RECALClusterer": "._recal.clusterer",
     "SymmetricVAEClassifier": "._symmetric_vae.classifier",
     "SymmetricVAESegmenter": "._symmetric_vae.segmenter",
-    "VAETransformer": "._vae",
+    "VAETransformer": "._autoencoders.vae",
 }
 _MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")
 

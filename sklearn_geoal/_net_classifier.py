@@ -2,37 +2,21 @@
 
 from functools import partial
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
-
-from ._labels import encode_labels, recode
-from ._nets import resolve_body
+from ._labels import encode_labels
+from ._nets.bodies import resolve_body
 from ._nets.classifier import Classifier
 from ._nets.conv import ConvEncoder
 from ._nets.dense import DenseEncoder
 from ._nets.wide_resnet import WideResNet
-from ._torch import (
-    as_tensor,
-    check_goes_on,
-    check_torch_params,
-    draw_seed,
-    epochs_as_dicts,
-    fit_net,
-    infer,
-    location_and_scale,
-    penultimate,
-    split_rows,
-    standardize,
-)
-from ._validation import validate_rows
+from ._torch.fitting import RowClassifier
+from ._torch.inference import infer, penultimate
 
 # two layers: one alone needs far more steps for borders that are not smooth, a third costs accuracy with few labels
 DENSE = partial(DenseEncoder, hidden_units=(256, 128))
 CONV = partial(ConvEncoder, hidden_units=(16, 32))
 
 
-class NetClassifier(ClassifierMixin, BaseEstimator):
+class NetClassifier(RowClassifier):
     """Neural network classifier for rows of features or images.
 
     A network gives one output for each class, the logits, and is trained on the mean cross-entropy of the labelled
@@ -81,6 +65,9 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__weight_decay": 1e-4}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, on samples of the same
         classes; what X is shifted and scaled by stays. An interrupted ``fit`` then leaves the estimator at the last
@@ -125,6 +112,9 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
     True
     """
 
+    _module_class = Classifier
+    _built_in = ("backbone", "hidden_units", "image_shape")
+
     def __init__(
         self,
         backbone="auto",
@@ -142,6 +132,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -160,6 +151,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -182,77 +174,12 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X, y or a parameter is invalid, ``device`` is not there, or a ``warm_start`` meets new classes or
-            changed parameters of the network.
+            If X, y or a parameter is invalid, ``device`` is not there, ``checkpoint`` holds another training, or a
+            ``warm_start`` meets new classes or changed parameters of the network.
         FloatingPointError
             If the training diverges.
         """
-        check_torch_params(self)
-        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
-        if from_scratch:
-            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
-        X = validate_rows(self, X, reset=from_scratch)
-        classes, codes = self._encode_labels(X, y)
-        if from_scratch:
-            self.location_, self.scale_ = location_and_scale(X)
-            self.classes_, self._model = classes, self._model_params()
-        else:
-            check_goes_on(self, classes)
-            codes = recode(codes, classes, self.classes_)
-        X, valid_data = self._standardize(X), None
-        seed = draw_seed(self.random_state)
-        options = {"max_epochs": self.max_epochs, "lr_schedule": self.lr_schedule}
-        if self.early_stopping:
-            rows, valid_rows = split_rows(len(codes), self.validation_fraction, seed, codes)
-            valid_data = _as_tensors(X[valid_rows], codes[valid_rows])
-            X, codes = X[rows], codes[rows]
-            options["patience"] = self.patience
-        fit_net(
-            self,
-            Classifier,
-            self._module_params,
-            _as_tensors(X, codes),
-            valid_data,
-            seed=seed,
-            keep=self.warm_start,
-            take_over=partial(self._take_over, X=X),
-            **options,
-        )
-        return self
-
-    def predict(self, X):
-        """Most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Classes.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
-
-    def predict_proba(self, X):
-        """Probabilities of the classes for each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            They sum to 1 in each row; the columns are in the order of ``classes_``. Of the dtype of X.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        probabilities = infer(self.net_, self.net_.module_.probabilities, self._standardize(X)).astype(X.dtype)
-        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+        return self._fit(X, y)
 
     def embed(self, X, layer=None):
         """Hidden representation of samples: what the last linear layer of the network is given.
@@ -274,14 +201,13 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If there is no such layer.
         """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
+        X = self._rows(X)
         return penultimate(self.net_, self._standardize(X), layer)
 
-    def _encode_labels(self, X, y):
-        if y is None:
-            raise ValueError("NetClassifier requires y to be passed, but the target y is None: give a class per row.")
-        check_consistent_length(X, y)
+    def _check_params(self):
+        """There are none but those of every training."""
+
+    def _encode_labels(self, y):
         classes, codes = encode_labels(y, missing_label=None)
         if (codes < 0).any():
             raise ValueError(
@@ -290,32 +216,13 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
             )
         return classes, codes
 
-    def _take_over(self, net, X):
-        """Make a trained net the fitted one, if what it gives on its training data is finite."""
-        if not np.isfinite(infer(net, net.module_.logits, X)).all():
-            raise FloatingPointError(
-                f"The trained network gives values that are not finite, with lr={self.lr}: try a smaller lr."
-            )
-        self.history_ = epochs_as_dicts(net)
-        self.net_ = net
-
-    def _model_params(self):
-        return {"backbone": self.backbone, "hidden_units": self.hidden_units}
-
-    def _module_params(self):
+    def _module_params(self, rows):
         body = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_}
         return {
-            "input_shape": self.image_shape_ or (self.n_features_in_,),
+            "input_shape": self._input_shape,
             "n_classes": len(self.classes_),
             "backbone": resolve_body("backbone", self.backbone, DENSE, CONV, wide_resnet=WideResNet, **body),
         }
 
-    def _standardize(self, X):
-        return standardize(X, self.location_, self.scale_)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-
-def _as_tensors(X, codes):
-    return as_tensor(X), as_tensor(codes, np.int64)
+    def _measure(self, net, rows, noise):
+        return [infer(net, net.module_.logits, rows.known)]

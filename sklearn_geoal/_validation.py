@@ -147,6 +147,22 @@ def check_indices(name, indices, n_samples):
     return indices
 
 
+def check_within_unit_interval(X):
+    """Check that X suits a Bernoulli likelihood.
+
+    Raises
+    ------
+    ValueError
+        If a value is below 0 or above 1.
+    """
+    slack = np.finfo(np.float32).eps  # MinMaxScaler itself goes beyond 1 by rounding
+    if X.min() < -slack or X.max() > 1 + slack:
+        raise ValueError(
+            f'likelihood="bernoulli" needs X within [0, 1], got values from {X.min():.6g} to {X.max():.6g}: '
+            'scale X with MinMaxScaler, or use likelihood="gaussian".'
+        )
+
+
 @contextmanager
 def unchanged_on_error(estimator):
     """Leave the estimator as it was if the block raises, an interrupt included: fitted as a whole or not at all.

@@ -14,14 +14,14 @@ from sklearn_geoal._segmentation import (
     apply_in_tiles,
     band_location_and_scale,
     check_masks,
-    fill_smoothly,
     infer_images,
-    principal_axes,
     standardize_bands,
     validate_images,
 )
 from sklearn_geoal._segmentation._images import as_given
 from sklearn_geoal._segmentation._masks import known_accuracy
+from sklearn_geoal._symmetric_vae.axes import principal_axes
+from sklearn_geoal._symmetric_vae.holes import fill_smoothly
 
 SHAPE = (4, 3, 5, 6)
 

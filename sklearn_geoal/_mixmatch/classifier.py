@@ -2,24 +2,18 @@
 
 from functools import partial
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
-
-from .._labels import check_classes, encode_labels, recode
-from .._nets import resolve_body
+from .._nets.bodies import resolve_body
 from .._nets.conv import NormalizedConvEncoder
 from .._nets.dense import DenseEncoder
 from .._nets.wide_resnet import WideResNet
-from .._torch import check_goes_on, infer, location_and_scale, standardize
-from .._validation import validate_rows
+from .._torch.fitting import RowClassifier, transduced
 from ..augment import resolve_augment
-from .training import check_mixmatch_params, fit_mixmatch
+from .training import MixMatchEstimator
 
 DENSE = partial(DenseEncoder, hidden_units=(256, 128))
 
 
-class MixMatchClassifier(ClassifierMixin, BaseEstimator):
+class MixMatchClassifier(MixMatchEstimator, RowClassifier):
     """MixMatch classifier: a network that learns from few labelled and many unlabelled samples.
 
     Each step of the training takes as many unlabelled samples as labelled ones. The network guesses the labels of the
@@ -65,13 +59,11 @@ default="auto"
     lambda_u : float, default=75
         Weight lambda_U of the loss of unlabelled samples, as published for ten classes. With fewer it is multiplied by
         their number / 10, for the loss is a mean over them.
-    rampup : float in [0, 1], default=1.0
+    warmup : float in [0, 1], default=1.0
         Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0. The paper's 16 000 steps are more than
         all of a training of this length; guesses that count before the network knows the classes make it give up some.
     ema_decay : float in [0, 1), default=0.999
         Part of the average of the weights that a step keeps; less in the first steps.
-    classes : array-like of shape (n_classes,), default=None
-        The classes that there are. If given, a class without a label is an error that names it.
     missing_label : "auto", None, scalar or str, default="auto"
         Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
         -1 in an integer-valued y.
@@ -103,10 +95,13 @@ default="auto"
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__betas": (0.9, 0.99)}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, on samples of the same
         classes; what X is shifted and scaled by stays, and ``lambda_u`` does not grow from 0 again. An interrupted
-        ``fit`` then leaves the estimator at the last completed epoch, without ``transduction_``.
+        ``fit`` then leaves the estimator at the last completed epoch.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, augmentations, mixtures and the order of the samples. Results are reproducible on
         the same machine.
@@ -183,9 +178,8 @@ default="auto"
         temperature=0.5,
         alpha=0.75,
         lambda_u=75.0,
-        rampup=1.0,
+        warmup=1.0,
         ema_decay=0.999,
-        classes=None,
         missing_label="auto",
         max_epochs=20,
         batch_size=64,
@@ -199,6 +193,7 @@ default="auto"
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -211,9 +206,8 @@ default="auto"
         self.temperature = temperature
         self.alpha = alpha
         self.lambda_u = lambda_u
-        self.rampup = rampup
+        self.warmup = warmup
         self.ema_decay = ema_decay
-        self.classes = classes
         self.missing_label = missing_label
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -227,6 +221,7 @@ default="auto"
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -249,94 +244,25 @@ default="auto"
         Raises
         ------
         TypeError, ValueError
-            If X, y or a parameter is invalid, y has no label or labels of one class only, or not those of ``classes``,
-            ``device`` is not there, or a ``warm_start`` meets new classes or changed parameters of the network.
+            If X, y or a parameter is invalid, y has no label or labels of one class only, ``device`` is not there,
+            ``checkpoint`` holds another training, or a ``warm_start`` meets new classes or changed parameters of the
+            network.
         FloatingPointError
             If the training diverges.
         """
-        check_mixmatch_params(self)
-        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
-        if from_scratch:
-            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
-        X = validate_rows(self, X, reset=from_scratch)
-        classes, codes = self._encode_labels(X, y)
-        if from_scratch:
-            self.location_, self.scale_ = location_and_scale(X)
-            self.classes_, self._model = classes, self._model_params()
-        else:
-            check_goes_on(self, classes)
-            codes = recode(codes, classes, self.classes_)
-        vars(self).pop("transduction_", None)
-        fit_mixmatch(self, self._standardize(X), codes, self._module_params)
-        guessed = self._probabilities(X).argmax(axis=1)
-        self.transduction_ = self.classes_[np.where(codes >= 0, codes, guessed)]
-        return self
+        return self._fit(X, y)
 
-    def predict(self, X):
-        """Most probable class of each sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Classes.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
-
-    def predict_proba(self, X):
-        """Probabilities of the classes for each sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            They sum to 1 in each row; the columns are in the order of ``classes_``. Of the dtype of X.
-        """
-        check_is_fitted(self)
-        probabilities = self._probabilities(validate_rows(self, X, reset=False))
-        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
-
-    def _probabilities(self, X):
-        return infer(self.net_, self.net_.module_.probabilities, self._standardize(X)).astype(X.dtype)
-
-    def _encode_labels(self, X, y):
-        if y is None:
-            raise ValueError(
-                "MixMatchClassifier requires y to be passed, but the target y is None: give a class per sample, and "
-                "the marker of a missing label where it is not known."
-            )
-        check_consistent_length(X, y)
-        classes, codes = encode_labels(y, self.missing_label)
-        return check_classes(classes, self.classes), codes
-
-    def _model_params(self):
-        return {"backbone": self.backbone, "hidden_units": self.hidden_units}
-
-    def _module_params(self):
-        input_shape = self.image_shape_ or (self.n_features_in_,)
+    def _method_params(self, rows):
         body = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_, "wide_resnet": WideResNet}
         return {
-            "input_shape": input_shape,
-            "n_classes": len(self.classes_),
+            "input_shape": self._input_shape,
             "backbone": resolve_body("backbone", self.backbone, DENSE, NormalizedConvEncoder, **body),
-            "augment": resolve_augment(self.augment, input_shape),
+            "augment": resolve_augment(self.augment, self._input_shape),
             "dense": False,
             "class_weight": (1.0,) * len(self.classes_),
             "mixing": "mixup",
             "confidence": 0.0,
         }
 
-    def _standardize(self, X):
-        return standardize(X, self.location_, self.scale_)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
+    def _conclude(self, rows):
+        self.transduction_ = transduced(self, rows)

@@ -5,19 +5,17 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
-from .._labels import check_classes, recode
 from .._nets.unet import resolve_unet
-from .._segmentation import BaseSegmenter, band_location_and_scale, check_masks, standardize_bands, validate_images
-from .._torch import check_goes_on
+from .._segmentation import BaseSegmenter
 from .._validation import check_choice
 from ..augment import resolve_augment
-from .training import check_mixmatch_params, fit_mixmatch
+from .training import MixMatchEstimator
 
 # of the number of labelled pixels of a class, for its weight
 _POWERS = {"sqrt": -0.5, "balanced": -1.0, None: 0.0}
 
 
-class MixMatchSegmenter(BaseSegmenter):
+class MixMatchSegmenter(MixMatchEstimator, BaseSegmenter):
     """MixMatch segmenter: a U-Net that learns a class for each pixel from few masks and many images without one.
 
     Each step of the training takes as many images without a mask as with one. The network guesses the masks of the
@@ -73,7 +71,7 @@ default="auto"
         A pixel of an image without a mask is learned from where its guess, sharpened, gives one class at least this
         probability [3]_. With 0, as in the paper on MixMatch, all are. Images unlike those with a mask, of which the
         network is unsure, are so left for later.
-    rampup : float in [0, 1], default=1.0
+    warmup : float in [0, 1], default=1.0
         Part of the steps of ``fit`` in which ``lambda_u`` grows linearly from 0.
     ema_decay : float in [0, 1), default=0.999
         Part of the average of the weights that a step keeps; less in the first steps.
@@ -82,8 +80,6 @@ default="auto"
         "balanced", over the square root of that number if "sqrt"; what a dict {class: weight} says, 1 where it says
         nothing; or the same, whatever its class, if None. Equal pixels make for the highest accuracy, but guesses then
         leave out the rare classes.
-    classes : array-like of shape (n_classes,), default=None
-        The classes, to make sure that y has these and no others. None: those that y has.
     missing_label : "auto", None, scalar or str, default="auto"
         Marks pixels without a label, which are to be learned about. "auto" reads NaN in a numeric y, None in an object
         y and, where neither occurs, -1 in an integer-valued y.
@@ -122,6 +118,9 @@ default="auto"
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__betas": (0.9, 0.99)}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, on masks of the same
         classes and images of any size; what the bands are shifted and scaled by stays, and ``lambda_u`` does not grow
@@ -225,10 +224,9 @@ default="auto"
         alpha=1.0,
         lambda_u=20.0,
         confidence=0.9,
-        rampup=1.0,
+        warmup=1.0,
         ema_decay=0.999,
         class_weight="sqrt",
-        classes=None,
         missing_label="auto",
         ignore_label=None,
         tile_size=512,
@@ -244,6 +242,7 @@ default="auto"
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -258,10 +257,9 @@ default="auto"
         self.alpha = alpha
         self.lambda_u = lambda_u
         self.confidence = confidence
-        self.rampup = rampup
+        self.warmup = warmup
         self.ema_decay = ema_decay
         self.class_weight = class_weight
-        self.classes = classes
         self.missing_label = missing_label
         self.ignore_label = ignore_label
         self.tile_size = tile_size
@@ -277,6 +275,7 @@ default="auto"
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -302,51 +301,30 @@ default="auto"
         ------
         TypeError, ValueError
             If X, y or a parameter is invalid, no pixel or only one class is labelled, a mask has another size than its
-            image or a class that is none of ``classes``, one of ``classes`` has no labelled pixel, the images are too
-            small for ``hidden_units``, ``device`` is not there, or a ``warm_start`` meets new classes or changed
-            parameters of the network.
+            image, the images are too small for ``hidden_units``, ``device`` is not there, ``checkpoint`` holds another
+            training, or a ``warm_start`` meets new classes or changed parameters of the network.
         FloatingPointError
             If the training diverges.
         """
-        check_mixmatch_params(self)
+        return self._fit(X, y)
+
+    def _check_params(self):
+        super()._check_params()
         check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
         check_choice("mixing", self.mixing, ("cutmix", "mixup"))
         check_scalar(self.confidence, "confidence", numbers.Real, min_val=0, max_val=1)
-        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
-        if from_scratch:
-            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
-        X = validate_images(self, X, reset=from_scratch)
-        classes, codes = check_masks(y, X.shape, self.missing_label, self.ignore_label)
-        classes = check_classes(classes, self.classes)
-        if from_scratch:
-            self.location_, self.scale_ = band_location_and_scale(X)
-            self.classes_, self._model = classes, self._model_params()
-        else:
-            check_goes_on(self, classes)
-            codes = recode(codes, classes, self.classes_)
-        weights = _weights_of_classes(self.class_weight, self.classes_, codes)
-        fit_mixmatch(
-            self,
-            standardize_bands(X, self.location_, self.scale_),
-            codes,
-            lambda: self._module_params() | {"class_weight": weights},
-        )
-        return self
 
     @property
     def _network(self):
         return self.net_.module_.average
 
-    def _model_params(self):
-        return {"backbone": self.backbone, "hidden_units": self.hidden_units}
-
-    def _module_params(self):
+    def _method_params(self, rows):
         return {
             "input_shape": self.image_shape_,
-            "n_classes": len(self.classes_),
             "backbone": resolve_unet(self.backbone, self.hidden_units),
             "augment": resolve_augment(self.augment, self.image_shape_),
             "dense": True,
+            "class_weight": _weights_of_classes(self.class_weight, self.classes_, rows.tensors[1].numpy()),
             "mixing": self.mixing,
             "confidence": self.confidence,
         }

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import checked
+from .bodies import checked
 
 
 class Classifier(nn.Module):
@@ -25,8 +25,12 @@ class Classifier(nn.Module):
         self.input_shape = tuple(input_shape)
         self.backbone = checked(backbone(self.input_shape, n_classes), self.input_shape, (n_classes,))
 
-    def forward(self, x, y):  # (n, n_features), (n,) codes of the classes -> ()
+    def forward(self, x, y, generator=None):  # (n, n_features), (n,) codes of the classes -> ()
         return F.cross_entropy(self.logits(x), y)
+
+    def losses(self, x, y, generator=None):
+        """What is minimised. Nothing is drawn."""
+        return {"train_loss": self(x, y)}
 
     def logits(self, x):
         """log p(y|x) up to a constant of each row: (n, n_features) -> (n, n_classes)."""

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import checked
+from .bodies import checked
 from .conv import halved_sizes
+from .draws import normal_like, uniform_like
 from .mixmatch import cross_entropy, encode
 from .norms import batch_statistics
 from .symmetric_vae import draw_classes, evaluating, optimal_nll
@@ -61,12 +62,9 @@ class HierarchicalVAE(nn.Module):
         axes = torch.as_tensor(axes)
         self.recognition = Recognition(bands, hidden_units, axes, kernel)
         self.decoder = Decoder(n_classes, bands, hidden_units, axes, kernel)
-        n_latents = len(self.decoder.latents)
         self.alignment = max(2 ** (len(hidden_units) - 1), getattr(self.classifier, "alignment", 1))  # of tiles
-        self.loss_names = ("decoder_loss", "labeled_loss", "divergence_S", "divergence_l")
-        self.loss_names += tuple(f"divergence_z{t}" for t in range(1, n_latents))
 
-    def forward(self, x, y):  # images and the codes of their masks -> (), what a validation measures
+    def forward(self, x, y, generator=None):  # images and the codes of their masks -> (), what a validation measures
         return cross_entropy(self.logits(x), *encode(y, self.n_classes))
 
     def logits(self, x):
@@ -79,38 +77,41 @@ class HierarchicalVAE(nn.Module):
 
     # the game
 
-    def losses(self, x, y, u, y_u):
+    def losses(self, x, y, u, y_u, generator=None):
         """Of labelled images (x, y) and images u of both kinds, codes (n, h, w) negative where there is no label.
 
         What to minimise, of it the part of the decoder and -log q(S|x), in nats a pixel, and the divergences of q(S|u)
         and of q(z_t|z_<t, S, u), coarse to fine, from their priors, in nats an image. Samples of one player are
         constants for the other: what each minimises has parameters of its own, and the sum has the gradients of both.
         """
-        x, p, w = self._augmented(x, y)
-        u, p_u, w_u = self._augmented(u, y_u)
-        S, z, divergences = self.inferred(u, p_u, w_u)
+        x, p, w = self._augmented(x, y, generator)
+        u, p_u, w_u = self._augmented(u, y_u, generator)
+        S, z, divergences = self.inferred(u, p_u, w_u, generator)
         wake, residuals = self.decoder_loss(u, S, z)
-        logits = self.classifier(x * self.seen_pixels(x))
+        logits = self.classifier(x * self.seen_pixels(x, generator))
         labeled = cross_entropy(logits, p, w)
-        dream = self.encoder_loss(*self.dreamed(completed(p, w, logits.detach()), residuals))
-        return wake + self.label_weight * labeled + dream, wake.detach(), labeled.detach(), *divergences
+        dreams = self.dreamed(completed(p, w, logits.detach(), generator), residuals, generator)
+        loss = wake + self.label_weight * labeled + self.encoder_loss(*dreams, generator)
+        names = ("S", "l", *(f"z{t}" for t in range(1, len(divergences) - 1)))
+        losses = {"train_loss": loss, "decoder_loss": wake, "labeled_loss": labeled}
+        return losses | {f"divergence_{name}": of_name for name, of_name in zip(names, divergences, strict=True)}
 
     @torch.no_grad()
-    def inferred(self, x, p, w):
+    def inferred(self, x, p, w, generator=None):
         """The encoder's samples for the decoder: (S, z) ~ q(S, z|x), known pixels of S as they are; divergences.
 
         What the encoder does not see of an image it fills in: so the decoder learns what belongs there.
         """
-        seen = self.seen_pixels(x)
+        seen = self.seen_pixels(x, generator)
         with evaluating(self):
             logits, factors = self.logits(x * seen), self.recognition(x, seen)
-            S = completed(p, w * seen, logits)
+            S = completed(p, w * seen, logits, generator)
             divergences = [mask_divergence(logits)]
 
             def posterior(k, prior):
                 q = product(prior, factors[k])
                 divergences.append(divergence(q, prior).sum((1, 2, 3)).mean())
-                return draw(q)
+                return draw(q, generator=generator)
 
             _, z, _ = self.decoder(S, posterior)
         return S, z, divergences
@@ -123,7 +124,7 @@ class HierarchicalVAE(nn.Module):
         return optimal_nll(residuals.square().mean(), x.shape[1]) + latent_nll, residuals.detach()
 
     @torch.no_grad()
-    def dreamed(self, S, residuals):
+    def dreamed(self, S, residuals, generator=None):
         """The decoder's samples for the encoder: S, z ~ p(z|S), its priors, E[x|z, S] and two kinds of noise.
 
         Noise independent in each pixel, as the likelihood has it, from which z is to be found. And noise with the
@@ -131,39 +132,40 @@ class HierarchicalVAE(nn.Module):
         drown in it, for it varies as they do.
         """
         with evaluating(self.decoder):
-            expected, z, priors = self.decoder(S, lambda k, prior: draw(prior))
-        white = residuals.square().mean().sqrt() * torch.randn_like(expected)
-        mixture = torch.randn(len(S), len(residuals), device=S.device) / math.sqrt(len(residuals))
+            expected, z, priors = self.decoder(S, lambda k, prior: draw(prior, generator=generator))
+        white = residuals.square().mean().sqrt() * normal_like(expected, generator)
+        mixture = torch.randn(len(S), len(residuals), device=S.device, generator=generator)
+        mixture /= math.sqrt(len(residuals))
         real = torch.einsum("nm,mbhw->nbhw", mixture, residuals)
         return S, z, priors, expected + self.warmth * white, expected + self.warmth * real
 
-    def encoder_loss(self, S, z, priors, x_white, x_real):
+    def encoder_loss(self, S, z, priors, x_white, x_real, generator=None):
         """Mean of -log q(S, z|x) in nats a pixel, of images not all of which are seen."""
-        seen = self.seen_pixels(x_real)
+        seen = self.seen_pixels(x_real, generator)
         factors = self.recognition(x_white, seen)
         log_q = sum(log_density(z[k], product(priors[k], factors[k])).sum((1, 2, 3)).mean() for k in z)
         with batch_statistics(self.classifier):  # running statistics are those of real images
             logits = self.classifier(x_real * seen)
         return cross_entropy(logits, S, torch.ones_like(S[:, :1])) - log_q / S[0, 0].numel()
 
-    def seen_pixels(self, x):
+    def seen_pixels(self, x, generator=None):
         """Which pixels the encoder sees: all, but for rectangles hidden of some images: (n, ...) -> (n, 1, h, w)."""
         n, _, height, width = x.shape
         rows, columns = torch.arange(height, device=x.device)[:, None], torch.arange(width, device=x.device)
         hidden = torch.zeros(n, 1, height, width, dtype=torch.bool, device=x.device)
         for _ in range(2):
-            sides = 0.6 * torch.rand(2, n, 1, 1, 1, device=x.device)
-            starts = (1 - sides) * torch.rand_like(sides)
+            sides = 0.6 * torch.rand(2, n, 1, 1, 1, device=x.device, generator=generator)
+            starts = (1 - sides) * uniform_like(sides, generator)
             inside = [
                 (place >= start * length) & (place < torch.floor((start + side) * length))
                 for place, length, start, side in zip((rows, columns), (height, width), starts, sides, strict=True)
             ]
             hidden |= inside[0] & inside[1]
-        occluded = torch.rand(n, 1, 1, 1, device=x.device) < self.occlusion
+        occluded = torch.rand(n, 1, 1, 1, device=x.device, generator=generator) < self.occlusion
         return (~(hidden & occluded)).to(x.dtype)
 
-    def _augmented(self, x, y):
-        drawn = self.augment.draw(x)
+    def _augmented(self, x, y, generator):
+        drawn = self.augment.draw(x, generator)
         p, w = encode(y, self.n_classes)
         return drawn.images, drawn.warp(p), drawn.warp(w)
 
@@ -364,10 +366,10 @@ def gaussian(output):
     return mean, log_precision.clamp(-MAX_LOG_PRECISION, MAX_LOG_PRECISION)
 
 
-def draw(moments, noise=None):
+def draw(moments, noise=None, generator=None):
     """A draw of a Gaussian, made of standard normal noise if that is given."""
     mean, log_precision = moments
-    return mean + torch.exp(-log_precision / 2) * (torch.randn_like(mean) if noise is None else noise)
+    return mean + torch.exp(-log_precision / 2) * (normal_like(mean, generator) if noise is None else noise)
 
 
 def product(p, q):
@@ -396,8 +398,8 @@ def mask_divergence(logits):
     return (log_q.exp() * (log_q - log_p)).sum((1, 2, 3)).mean()
 
 
-def completed(p, w, logits):
+def completed(p, w, logits, generator=None):
     """Masks S: the known classes p, elsewhere one drawn with these log-probabilities for each pixel."""
-    drawn = draw_classes(logits.movedim(1, -1).flatten(0, 2)).view(len(logits), *logits.shape[2:])
+    drawn = draw_classes(logits.movedim(1, -1).flatten(0, 2), generator).view(len(logits), *logits.shape[2:])
     drawn = F.one_hot(drawn, logits.shape[1]).movedim(-1, 1).to(p.dtype)
     return torch.where(w > 0.5, p / w.clamp_min(0.5), drawn)

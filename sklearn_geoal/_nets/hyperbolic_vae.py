@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .._manifolds import lorentz, poincare
+from .draws import normal_like
 from .vae import VAE, bernoulli_nll, optimal_gaussian_nll
 
 # Radii in units of 1 / sqrt(c). Rounding to float32 moves a space part by 6e-8 sinh(r): at radius 12 by 0.005, at 17 by
@@ -70,13 +71,13 @@ class HyperbolicVAE(VAE):
         # the gradient passes the bound, or there would be no way back from it
         return self.curvature * torch.exp(self.log_factor + (bounded - self.log_factor).detach())
 
-    def forward(self, x):  # (n, n_features)
+    def forward(self, x, generator=None):  # (n, n_features) -> ()
         raw = self.encode_raw(x)
-        noise = self.cut_noise(torch.randn_like(raw[:, : raw.shape[1] // 2]))
+        noise = self.cut_noise(normal_like(raw[:, : raw.shape[1] // 2], generator))
         z, kl = DrawAndKL.apply(raw, noise, self.c, self.radius)
         output = self.decode(z)
         distortion = optimal_gaussian_nll(x, output) if self.likelihood == "gaussian" else bernoulli_nll(x, output)
-        weight = self.beta * (self.kl_weight if self.training else 1.0)
+        weight = self.beta * (self.warmth if self.training else 1.0)
         return distortion.mean() + weight * kl
 
     @property
@@ -114,10 +115,10 @@ class HyperbolicVAE(VAE):
         u = lorentz.clip_norm(as_double(u), (MAX_RADIUS + MAX_STEP) / self.c**0.5)
         return self.expected(lorentz.exp0(u, self.c))
 
-    def spread(self, x):
+    def spread(self, x, generator=None):
         """Variances of q(z|x) and the mean squared error of one reconstruction from it: (n, d), (n,)."""
         mean, std = self.posterior(x)
-        z, _ = self.draw(mean, std, torch.randn_like(mean))
+        z, _ = self.draw(mean, std, normal_like(mean, generator))
         return std.square(), (x - self.expected(z)).square().mean(1)
 
     def elbo(self, x, noise):

@@ -6,13 +6,16 @@ nothing where a row has one class, for (height, width) where each pixel has one.
 """
 
 import copy
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from .._labels import VOID
-from . import checked
+from .._torch.device import drawing_from
+from .bodies import checked
+from .draws import uniform_like
 from .norms import batch_statistics
 
 
@@ -80,7 +83,7 @@ class MixMatch(nn.Module):
         self.backbone = checked(backbone(self.input_shape, n_classes), self.input_shape, output_shape)
         self.average = copy.deepcopy(self.backbone)
 
-    def forward(self, x, y):  # rows and the codes of their classes -> (), what a validation measures
+    def forward(self, x, y, generator=None):  # rows and the codes of their classes -> (), what a validation measures
         p, _ = encode(y, self.n_classes)
         return self.labeled_loss(self.logits(x), p)
 
@@ -92,32 +95,36 @@ class MixMatch(nn.Module):
         """p(y|x) of the averaged network: (n, ...) -> (n, n_classes, ...)."""
         return torch.softmax(self.logits(x), dim=1)
 
-    def losses(self, x, y, u, y_u):
+    def losses(self, x, y, u, y_u, generator=None):
         """What to minimise, L_X and L_U, for a labelled and an unlabelled batch of equal size.
 
         Codes y and y_u are (n,) or (n, height, width). Without unlabelled rows what remains is supervised training, on
         mixtures if these are those of MixUp.
         """
-        batches = [self._augmented(self.as_input(x), *encode(y, self.n_classes))]
+        batches = [self._augmented(self.as_input(x), *encode(y, self.n_classes), generator)]
         if len(u):
-            batches += self.guess(self.as_input(u), y_u)
+            batches += self.guess(self.as_input(u), y_u, generator)
         inputs, p, w = (torch.cat(parts) for parts in zip(*batches, strict=True))
         if self.alpha:
-            inputs, p, w = self.mix(inputs, p, w, n_labeled=len(x))
+            inputs, p, w = self.mix(inputs, p, w, len(x), generator)
         logits = interleaved(self.backbone, inputs, len(batches))
         loss_x = self.labeled_loss(logits[: len(x)], p[: len(x)])
-        if not len(u):
-            return loss_x, loss_x, torch.zeros_like(loss_x)
-        loss_u = squared_difference(logits[len(x) :], p[len(x) :], w[len(x) :])
-        return loss_x + self.unlabeled_weight() * loss_u, loss_x, loss_u
+        loss_u = torch.zeros_like(loss_x)
+        if len(u):
+            loss_u = squared_difference(logits[len(x) :], p[len(x) :], w[len(x) :])
+        loss = loss_x + self.unlabeled_weight() * loss_u
+        return {"train_loss": loss, "labeled_loss": loss_x, "unlabeled_loss": loss_u}
 
-    def mix(self, x, p, w, n_labeled):
+    def mix(self, x, p, w, n_labeled, generator=None):
         """Mixtures of samples, of which the first n_labeled are labelled ones, and of their targets."""
         if self.mixing == "mixup":
-            return mixup(x, p, w, self.alpha)
+            return mixup(x, p, w, self.alpha, generator)
         # each kind by itself: guesses in a box would drown the few labels that an image may have
         labeled, unlabeled = zip(*(part.tensor_split([n_labeled]) for part in (x, p, w)), strict=True)
-        mixed = cutmix(*labeled, self.alpha, self.unlabeled_share), cutmix(*unlabeled, self.alpha)
+        mixed = [
+            cutmix(*labeled, self.alpha, self.unlabeled_share, generator),
+            cutmix(*unlabeled, self.alpha, 1.0, generator),
+        ]
         return tuple(map(torch.cat, zip(*mixed, strict=True)))
 
     def labeled_loss(self, logits, p):
@@ -132,9 +139,9 @@ class MixMatch(nn.Module):
         return full * min(1.0, self.n_steps / self.rampup_steps) if self.rampup_steps else full
 
     @torch.no_grad()
-    def guess(self, u, y_u):
+    def guess(self, u, y_u, generator=None):
         """The K augmented batches of unlabelled u, each with the guessed labels as targets: K times (inputs, p, w)."""
-        drawn = [self.augment.draw(u) for _ in range(self.n_augmentations)]
+        drawn = [self.augment.draw(u, generator) for _ in range(self.n_augmentations)]
         with batch_statistics(self.backbone):
             guesses = [torch.softmax(self.backbone(one.images), dim=1) for one in drawn]
         w = (y_u != VOID).unsqueeze(1).to(u.dtype)  # (n, 1, ...)
@@ -167,10 +174,8 @@ class MixMatch(nn.Module):
         """Drop the network in training, half of a pickle: the average is what predicts."""
         self.backbone = None
 
-    def resume(self, **params):
-        """Get ready for more training with these parameters, from the average if it alone is left."""
-        for name, value in params.items():
-            setattr(self, name, value)
+    def resume(self):
+        """Get ready for more training, from the average if it alone is left."""
         if self.backbone is None:
             self.backbone = copy.deepcopy(self.average)
 
@@ -180,8 +185,8 @@ class MixMatch(nn.Module):
     def set_extra_state(self, state):
         self.n_steps = int(state)
 
-    def _augmented(self, x, p, w):
-        drawn = self.augment.draw(x)
+    def _augmented(self, x, p, w, generator):
+        drawn = self.augment.draw(x, generator)
         return (drawn.images, drawn.warp(p), drawn.warp(w)) if self.dense else (drawn.images, p, w)
 
     def as_input(self, x):
@@ -199,51 +204,54 @@ def sharpen(p, temperature):
     return torch.softmax(p.clamp_min(torch.finfo(p.dtype).tiny).log() / temperature, dim=1)
 
 
-def mixup(x, p, w, alpha):
+def mixup(x, p, w, alpha, generator=None):
     """Samples mixed each with another: lambda' x_1 + (1 - lambda') x_2, lambda' = max(lambda, 1 - lambda).
 
     There is a target where x_1 has one: beside a few known pixels, those guessed for x_2 would drown them.
     """
-    weight = larger_shares(len(x), alpha).to(x)
-    other = torch.randperm(len(x), device=x.device)
+    weight = larger_shares(len(x), alpha, x.device, generator).to(x.dtype)
+    other = torch.randperm(len(x), device=x.device, generator=generator)
     has_target = w > 0
     x, p, w = (torch.lerp(part[other], part, weight.view(-1, *[1] * (part.ndim - 1))) for part in (x, p, w))
     return x, p * has_target, w * has_target
 
 
-def cutmix(x, p, w, alpha, probability=1.0):
+def cutmix(x, p, w, alpha, probability=1.0, generator=None):
     """Images that with this probability show another one in a box (CutMix), of the part 1 - lambda' of their area.
 
     x, p and w are (n, ..., height, width). Each pixel of the box has the target of the image that it shows.
     """
-    areas = (1 - larger_shares(len(x), alpha)) * (torch.rand(len(x)) < probability)
-    box = boxes(areas, *x.shape[2:]).to(x.device)
-    other = torch.randperm(len(x), device=x.device)
+    shares = larger_shares(len(x), alpha, x.device, generator)
+    areas = (1 - shares) * (uniform_like(shares, generator) < probability)
+    box = boxes(areas, *x.shape[2:], generator)
+    other = torch.randperm(len(x), device=x.device, generator=generator)
     return tuple(torch.where(box, part[other], part) for part in (x, p, w))
 
 
-def boxes(areas, height, width):
+def boxes(areas, height, width, generator=None):
     """Boxes at random places, by their part of the area of an image: (n,) -> (n, 1, height, width).
 
     They are of random form: the logarithm of their height is uniform.
     """
-    power = torch.rand(len(areas))
-    rows, columns = _intervals(areas**power, height), _intervals(areas ** (1 - power), width)
+    power = uniform_like(areas, generator)
+    rows = _intervals(areas**power, height, generator)
+    columns = _intervals(areas ** (1 - power), width, generator)
     return rows[:, None, :, None] & columns[:, None, None, :]
 
 
-def _intervals(lengths, n_pixels):
+def _intervals(lengths, n_pixels, generator):
     """Intervals at random places of [0, 1], where n_pixels have their centres: (n,) -> (n, n_pixels)."""
-    starts = (1 - lengths) * torch.rand(len(lengths))
-    offsets = (torch.arange(n_pixels) + 0.5) / n_pixels - starts[:, None]
+    starts = (1 - lengths) * uniform_like(lengths, generator)
+    offsets = (torch.arange(n_pixels, device=lengths.device) + 0.5) / n_pixels - starts[:, None]
     return (offsets >= 0) & (offsets < lengths[:, None])
 
 
-def larger_shares(n, alpha):
+def larger_shares(n, alpha, device="cpu", generator=None):
     """Draws of max(lambda, 1 - lambda), lambda ~ Beta(alpha, alpha), that tend to 1 as alpha does to 0: -> (n,)."""
     # lambda = G1 / (G1 + G2) of Gamma(alpha) draws, whose logarithms do not underflow for small alpha
-    log_gamma = torch.distributions.Gamma(torch.tensor(alpha + 1.0), 1.0).sample((2, n)).log()
-    log_gamma += torch.rand(2, n).log() / alpha
+    with drawing_from(generator) if generator is not None else nullcontext():  # this one takes no generator
+        gamma = torch.distributions.Gamma(torch.tensor(alpha + 1.0, device=device), 1.0).sample((2, n))
+    log_gamma = gamma.log() + uniform_like(gamma, generator).log() / alpha
     return torch.sigmoid((log_gamma[0] - log_gamma[1]).abs())
 
 

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import checked
+from .bodies import checked
+from .draws import normal_like
 from .norms import batch_statistics
 
 # below this times the mean mass, a cluster is next to empty
@@ -60,8 +61,8 @@ class RECAL(nn.Module):
         self.head_norm = nn.BatchNorm1d(n_clusters)
         self.register_buffer("log_sizes", torch.zeros(n_clusters))  # expected, in units of their mean
 
-    def forward(self, x):  # (n, ...) -> (), what a validation measures
-        return self.loss(*self.terms(self.views(x)))
+    def forward(self, x, generator=None):  # (n, ...) -> (), what a validation measures
+        return self.loss(*self.terms(self.views(x, generator)))
 
     def embed(self, x):
         """z: (n, ...) -> (n, n_components)."""
@@ -76,7 +77,7 @@ class RECAL(nn.Module):
         return self.log_probabilities(x).exp()
 
     @torch.no_grad()
-    def views(self, x):
+    def views(self, x, generator=None):
         """What the network sees of rows: two augmented copies of each, or the rows themselves without augmentation.
 
         With adversarial perturbations they are the rows and the perturbed rows.
@@ -85,14 +86,14 @@ class RECAL(nn.Module):
         """
         x = x.view(-1, *self.input_shape)
         if self.epsilon is not None:
-            return torch.stack([x, x + self.epsilon * self.adversarial_direction(x)])
+            return torch.stack([x, x + self.epsilon * self.adversarial_direction(x, generator)])
         if not self.augment.augmentations:
             return x[None]
-        return torch.stack([self.augment(x), self.augment(x)])
+        return torch.stack([self.augment(x, generator), self.augment(x, generator)])
 
-    def adversarial_direction(self, x):
+    def adversarial_direction(self, x, generator=None):
         """Unit vectors along which the predictions change most, by one step of power iteration."""
-        d = unit(torch.randn_like(x)).requires_grad_()
+        d = unit(normal_like(x, generator)).requires_grad_()
         with batch_statistics(self), torch.enable_grad():
             p = self.probabilities(x).detach()
             log_q = self.log_probabilities(x + self.epsilon * d)
@@ -119,7 +120,7 @@ class RECAL(nn.Module):
             + self.consistency_weight * disagreement
         )
 
-    def backward(self, x, batch_size):
+    def backward(self, x, batch_size, generator=None):
         """Gradients of the loss of all rows, computed on mini-batches of ``batch_size``, and the terms of the loss.
 
         A first pass without gradients collects the mean prediction q of all rows. With it each mini-batch has a part of
@@ -128,7 +129,7 @@ class RECAL(nn.Module):
         """
         # no part of a single row, on which batch normalisation cannot train
         n_parts = min(-(-len(x) // batch_size), len(x) // 2)
-        parts = [self.views(part) for part in x.tensor_split(n_parts)]
+        parts = [self.views(part, generator) for part in x.tensor_split(n_parts)]
         if len(parts) == 1:
             terms = self.terms(parts[0])
             self.loss(*terms).backward()
@@ -146,9 +147,9 @@ class RECAL(nn.Module):
         return tuple(terms)
 
     @torch.no_grad()
-    def encounters(self, x):
+    def encounters(self, x, generator=None):
         """Sum over rows of p(y|x') p(y|x'')^T, how often two views of a row meet in two clusters."""
-        views = self.views(x)
+        views = self.views(x, generator)
         first, second = self.probabilities(views[0]), self.probabilities(views[-1])
         return first.T @ second
 

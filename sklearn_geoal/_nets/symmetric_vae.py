@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import checked
+from .bodies import checked
+from .draws import normal_like
 from .vae import MIN_NOISE_VARIANCE, bernoulli_nll, draw_latents, gaussian_nll, kl_to_standard_normal
 
 
@@ -46,7 +47,6 @@ class SymmetricVAE(nn.Module):
         self.input_shape, self.n_classes, self.n_components = tuple(input_shape), len(priors), n_components
         self.latent, self.likelihood, self.objective = latent, likelihood, objective
         self.label_weight = label_weight
-        self.loss_names = ("decoder_loss", "labeled_loss", "divergence_y", "divergence_s")
         self.warmth = 1.0  # of training, below 1 while the noise of dreams, or the divergence in the bound, grows
         n_moments = self.n_classes * n_components * (2 if latent == "gaussian" else 1)
         n_latents = self.n_classes + n_components
@@ -57,7 +57,7 @@ class SymmetricVAE(nn.Module):
         # of the Gaussian likelihood, known once the training is over: until then it is at its optimum in each batch
         self.register_buffer("noise_variance", torch.ones(()))
 
-    def forward(self, x, y):  # rows and the codes of their classes -> (), what a validation measures
+    def forward(self, x, y, generator=None):  # rows and the codes of their classes -> (), what a validation measures
         return F.cross_entropy(self.logits(x), y)
 
     # what the distributions are
@@ -84,10 +84,10 @@ class SymmetricVAE(nn.Module):
             return draw_latents(*gaussian(moments), noise)
         return (noise < torch.sigmoid(moments)).to(moments.dtype)
 
-    def draw_noise(self, *shape):
+    def draw_noise(self, *shape, generator=None):
         """Standard normal draws for Gaussian s, uniform ones for Bernoulli s, on the device of the module."""
         draw = torch.randn if self.latent == "gaussian" else torch.rand
-        return draw(*shape, device=self.log_priors.device)
+        return draw(*shape, device=self.log_priors.device, generator=generator)
 
     def prior_latents(self, noise):
         """s ~ p(s) of what ``draw_noise`` gives: (n, d) -> (n, d)."""
@@ -134,34 +134,36 @@ class SymmetricVAE(nn.Module):
 
     # the game
 
-    def losses(self, x, y, u, y_u):
+    def losses(self, x, y, u, y_u, generator=None):
         """Of labelled rows (x, y) and of rows u of both kinds, y_u negative where there is no label, five means.
 
         What to minimise, the part of the decoder, -log q(y|x), and the divergences of q(y|u) and q(s|u, y) from their
         priors.
         """
-        return self.game(x, y, u, y_u) if self.objective == "symmetric" else self.elbo_loss(x, y, u, y_u)
+        objective = self.game if self.objective == "symmetric" else self.elbo_loss
+        names = ("train_loss", "decoder_loss", "labeled_loss", "divergence_y", "divergence_s")
+        return dict(zip(names, objective(x, y, u, y_u, generator), strict=True))
 
-    def game(self, x, y, u, y_u):
+    def game(self, x, y, u, y_u, generator=None):
         """Both players at once: samples of the other are constants, so that neither has gradients in the other's part.
 
         What each minimises has parameters of its own, and the sum has the gradients of both.
         """
-        y_u, s_u, divergences = self.inferred(u, y_u)
+        y_u, s_u, divergences = self.inferred(u, y_u, generator)
         wake, residuals = self.decoder_loss(u, y_u, s_u)
         labeled = F.cross_entropy(self.logits(x), y)
-        y_p, s_p, x_p = self.dreamed(len(u), residuals, y_u)
+        y_p, s_p, x_p = self.dreamed(len(u), residuals, y_u, generator)
         dream = self.encoder_loss(x_p, y_p, s_p)
         return wake + self.label_weight * labeled + dream, wake, labeled, *divergences
 
     @torch.no_grad()
-    def inferred(self, x, y):
+    def inferred(self, x, y, generator=None):
         """The encoder's samples for the decoder: (y, s) ~ q(y, s|x), known y as they are, and both divergences."""
         with evaluating(self.classifier), evaluating(self.recognition):
             logits, moments = self.logits(x), self.moments(x)
-        y = torch.where(y < 0, draw_classes(logits), y)
+        y = torch.where(y < 0, draw_classes(logits, generator), y)
         moments = of_classes(moments, y)
-        s = self.draw(moments, self.draw_noise(*moments.shape[:1], self.n_components))
+        s = self.draw(moments, self.draw_noise(len(y), self.n_components, generator=generator))
         return y, s, (self.class_divergence(logits).mean(), self.divergence(moments).mean())
 
     def decoder_loss(self, x, y, s):
@@ -177,28 +179,28 @@ class SymmetricVAE(nn.Module):
         return F.cross_entropy(self.logits(x), y) - self.log_posterior(of_classes(self.moments(x), y), s).mean()
 
     @torch.no_grad()
-    def dreamed(self, n, residuals, classes):
+    def dreamed(self, n, residuals, classes, generator=None):
         """The decoder's samples for the encoder: n of (y, s) from the prior and x ~ p(x|y, s).
 
         The residuals (m, D) and classes (m,) are those of the batch, where the noise of a Gaussian likelihood is from.
         """
-        y = draw_classes(self.log_priors.expand(n, -1))
-        s = self.prior_latents(self.draw_noise(n, self.n_components))
+        y = draw_classes(self.log_priors.expand(n, -1), generator)
+        s = self.prior_latents(self.draw_noise(n, self.n_components, generator=generator))
         with evaluating(self.decoder):
             x = self.expected(y, s)
         if self.likelihood == "bernoulli":
-            return y, s, torch.lerp(x, torch.bernoulli(x), self.warmth)
-        return y, s, x + self.warmth * dream_noise(residuals, classes, y)
+            return y, s, torch.lerp(x, torch.bernoulli(x, generator=generator), self.warmth)
+        return y, s, x + self.warmth * dream_noise(residuals, classes, y, generator)
 
     # the lower bound
 
-    def elbo_loss(self, x, y, u, y_u):
+    def elbo_loss(self, x, y, u, y_u, generator=None):
         """Negative evidence lower bound of rows u, with y summed out where it is not known, and -log q(y|x)."""
         logits, moments = self.logits(u), self.moments(u)  # (n, n_classes), (n, n_classes, k)
         known = (y_u >= 0)[:, None]
         q = torch.where(known, F.one_hot(y_u.clamp_min(0), self.n_classes), torch.softmax(logits, dim=1))
         classes = torch.arange(self.n_classes, device=u.device).repeat(len(u))
-        s = self.draw(moments, self.draw_noise(*q.shape, self.n_components))
+        s = self.draw(moments, self.draw_noise(*q.shape, self.n_components, generator=generator))
         output = self.decode(classes, s.flatten(0, 1)).unflatten(0, q.shape)  # (n, n_classes, n_features)
         each = u[:, None].expand_as(output)
         if self.likelihood == "gaussian":
@@ -212,7 +214,7 @@ class SymmetricVAE(nn.Module):
         labeled = F.cross_entropy(self.logits(x), y)
         rate = divergence + (class_divergence * ~known[:, 0]).mean()
         total = distortion + self.warmth * rate + self.label_weight * labeled
-        return total, distortion.detach(), labeled.detach(), class_divergence.mean().detach(), divergence.detach()
+        return total, distortion, labeled, class_divergence.mean(), divergence
 
     # the trained model
 
@@ -225,9 +227,9 @@ class SymmetricVAE(nn.Module):
         y = self.logits(x).argmax(1)
         return self.expected(y, self.means(of_classes(self.moments(x), y)))
 
-    def squared_error(self, x):
+    def squared_error(self, x, generator=None):
         """Mean over the features, of one reconstruction from a draw of q(y, s|x): (n, n_features) -> (n,)."""
-        y, s, _ = self.inferred(x, torch.full((len(x),), -1, device=x.device))
+        y, s, _ = self.inferred(x, torch.full((len(x),), -1, device=x.device), generator)
         return (x - self.expected(y, s)).square().mean(1)
 
     def bound(self, x, noise):
@@ -253,10 +255,10 @@ def of_classes(moments, y):
     return moments[torch.arange(len(y), device=y.device), y]
 
 
-def draw_classes(logits):
+def draw_classes(logits, generator=None):
     """A class for each row with these log-probabilities up to a constant: (n, n_classes) -> (n,)."""
     # any class where a training has diverged, which its loss will tell
-    return torch.multinomial(torch.softmax(logits, dim=1).nan_to_num(nan=1.0), 1)[:, 0]
+    return torch.multinomial(torch.softmax(logits, dim=1).nan_to_num(nan=1.0), 1, generator=generator)[:, 0]
 
 
 def optimal_nll(squared_error, n_features):
@@ -264,7 +266,7 @@ def optimal_nll(squared_error, n_features):
     return n_features / 2 * torch.log(squared_error + MIN_NOISE_VARIANCE)
 
 
-def dream_noise(residuals, classes, y):
+def dream_noise(residuals, classes, y, generator=None):
     """Normal draws with the second moments of the residuals of one class each: (m, D), (m,), (n,) -> (n, D).
 
     The decoder's likelihood has independent noise in each feature. It looks like no data, and what a classifier learns
@@ -273,7 +275,7 @@ def dream_noise(residuals, classes, y):
     """
     same = (y[:, None] == classes).to(residuals.dtype)
     same = torch.where(same.sum(1, keepdim=True) > 0, same, 1.0)
-    return torch.randn_like(same) * (same / same.sum(1, keepdim=True)).sqrt() @ residuals
+    return normal_like(same, generator) * (same / same.sum(1, keepdim=True)).sqrt() @ residuals
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .._validation import check_choice
-from . import with_units
+from .bodies import with_units
 from .conv import fitting_units
 
 UNITS = (16, 32, 64, 128)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import checked
+from .bodies import checked
+from .draws import normal_like
 
 # in units of the variance of the data, which are standardised: float32 resolves no finer reconstruction
 MIN_NOISE_VARIANCE = 1e-8
@@ -15,7 +16,7 @@ MIN_NOISE_VARIANCE = 1e-8
 class VAE(nn.Module):
     """Variational autoencoder with a standard normal prior on its latent variables.
 
-    Its ``forward`` is the training loss, the negative evidence lower bound on log p(x), mean over the rows:
+    Its loss is the negative evidence lower bound on log p(x), mean over the rows:
     E_q(z|x)[-log p(x|z)] + beta KL(q(z|x) || p(z)) with q(z|x) = N(mean(x), diag(exp(log_var(x)))).
 
     Parameters
@@ -37,17 +38,21 @@ class VAE(nn.Module):
         self.input_shape = tuple(input_shape)
         self.likelihood = likelihood
         self.beta = beta
-        self.kl_weight = 1.0  # of training, below 1 while the KL term warms up
+        self.warmth = 1.0  # of training, below 1 while the KL term warms up
         self.encoder = checked(encoder(self.input_shape, 2 * n_components), self.input_shape, (2 * n_components,))
         self.decoder = checked(decoder(n_components, self.input_shape), (n_components,), self.input_shape)
         # of the Gaussian likelihood, known once the training is over: until then it is at its optimum in each batch
         self.register_buffer("noise_variance", torch.ones(()))
 
-    def forward(self, x):  # (n, n_features)
+    def losses(self, x, generator=None):
+        """What is minimised."""
+        return {"train_loss": self(x, generator)}
+
+    def forward(self, x, generator=None):  # (n, n_features) -> ()
         mean, log_var = self.encode(x)
-        output = self.decode(draw_latents(mean, log_var, torch.randn_like(mean)))
+        output = self.decode(draw_latents(mean, log_var, normal_like(mean, generator)))
         distortion = optimal_gaussian_nll(x, output) if self.likelihood == "gaussian" else bernoulli_nll(x, output)
-        weight = self.beta * (self.kl_weight if self.training else 1.0)
+        weight = self.beta * (self.warmth if self.training else 1.0)
         return distortion.mean() + weight * kl_to_standard_normal(mean, log_var).mean()
 
     def encode(self, x):
@@ -63,16 +68,20 @@ class VAE(nn.Module):
         """E[x|z]: (n, d) -> (n, n_features)."""
         return self.decode(z) if self.likelihood == "gaussian" else torch.sigmoid(self.decode(z))
 
+    def expected_at(self, u):
+        """E[x|z] for the z of a mean that ``encode`` gives, or of standard normal draws: (n, d) -> (n, n_features)."""
+        return self.expected(u)
+
     def log_likelihood(self, x, z):
         """log p(x|z) with the noise variance of the trained model: (n, n_features), (n, d) -> (n,)."""
         if self.likelihood == "bernoulli":
             return -bernoulli_nll(x, self.decode(z))
         return -gaussian_nll(x, self.decode(z), self.noise_variance)
 
-    def spread(self, x):
+    def spread(self, x, generator=None):
         """Variances of q(z|x) and the mean squared error of one reconstruction from it: (n, d), (n,)."""
         mean, log_var = self.encode(x)
-        output = self.expected(draw_latents(mean, log_var, torch.randn_like(mean)))
+        output = self.expected(draw_latents(mean, log_var, normal_like(mean, generator)))
         return torch.exp(log_var), ((x - output) ** 2).mean(1)
 
     def elbo(self, x, noise):

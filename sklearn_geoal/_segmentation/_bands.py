@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._torch import standardize
+from .._torch.fitting import standardize
 
 _BLOCK_VALUES = 2**20  # 8 MiB of float64, a few times over
 
@@ -34,21 +34,6 @@ def standardize_bands(X, location, scale):
     """Images as a network takes them: bands shifted and scaled, in single precision."""
     dtype = np.result_type(X.dtype, np.float32)
     return standardize(X, location.astype(dtype)[:, None, None], scale.astype(dtype)[:, None, None])
-
-
-def principal_axes(Z, n_components):
-    """Principal components of standardised bands, each as long as its standard deviation: (bands, n_components).
-
-    Those that there are not are 0, as those with hardly any variance.
-    """
-    pixels = Z.transpose(1, 0, 2, 3).reshape(Z.shape[1], -1)
-    pixels = pixels[:, :: max(1, pixels.shape[1] // _BLOCK_VALUES)].astype(np.float64)
-    variances, directions = np.linalg.eigh(pixels @ pixels.T / pixels.shape[1])
-    order = np.argsort(-variances)[:n_components]
-    kept = order[variances[order] > 1e-4 * variances[order[0]]]
-    axes = np.zeros((len(Z[0]), n_components), dtype=np.float32)
-    axes[:, : len(kept)] = directions[:, kept] * np.sqrt(variances[kept])
-    return axes
 
 
 def _blocks(X):

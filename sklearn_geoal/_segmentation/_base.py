@@ -1,17 +1,19 @@
 """What segmenters predict, and how well."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from ._bands import standardize_bands
-from ._images import as_given, validate_images
-from ._masks import known_accuracy
+from .._labels import check_classes
+from .._torch.fitting import DeepEstimator
+from ._bands import band_location_and_scale, standardize_bands
+from ._images import as_given, has_rows, validate_images
+from ._masks import check_masks, known_accuracy
 from ._tiles import apply_in_tiles, infer_images
 
 
-class BaseSegmenter(ClassifierMixin, BaseEstimator):
-    """A classifier of pixels with a trained ``net_``, whose module has ``probabilities(x)``.
+class BaseSegmenter(ClassifierMixin, DeepEstimator):
+    """A deep classifier of pixels; its module has ``probabilities(x)``.
 
     A subclass has the property ``_network``, the part of the module that gives them, for the margin of its tiles.
     """
@@ -89,6 +91,15 @@ class BaseSegmenter(ClassifierMixin, BaseEstimator):
         """
         return known_accuracy(y, self.predict(X), self.missing_label, self.ignore_label)
 
+    def _read(self, X, y, from_scratch):
+        takes_rows = has_rows(X)
+        X = validate_images(self, X, reset=from_scratch)
+        classes, codes = check_masks(y, X.shape, self.missing_label, self.ignore_label)
+        if from_scratch:
+            self.location_, self.scale_ = band_location_and_scale(X)
+            self._dtype, self._takes_rows = X.dtype, takes_rows
+        return standardize_bands(X, self.location_, self.scale_), check_classes(classes), codes
+
     def _in_tiles(self, out, function, images):
         net = self._network
         apply_in_tiles(
@@ -106,6 +117,3 @@ class BaseSegmenter(ClassifierMixin, BaseEstimator):
         probabilities = infer_images(self.net_, self.net_.module_.probabilities, Z)
         probabilities = probabilities.astype(np.result_type(images.dtype, np.float32))
         return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .._torch import as_tensor
+from .._torch.inference import as_tensor
 
 
 def apply_in_tiles(function, X, out, *, tile_size, margin, alignment):

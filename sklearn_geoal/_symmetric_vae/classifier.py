@@ -4,27 +4,28 @@ import numbers
 from functools import partial
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from .._autoencoder import as_data, check_within_unit_interval, infer_rows
-from .._labels import check_classes, encode_labels, recode
-from .._nets import resolve_body
+from .._nets.bodies import resolve_body
 from .._nets.conv import ConvDecoder, ConvEncoder
 from .._nets.dense import DenseDecoder, DenseEncoder
 from .._nets.symmetric_vae import SymmetricVAE
 from .._nets.vae import MIN_NOISE_VARIANCE
-from .._torch import as_tensor, check_goes_on, draw_seed, infer, location_and_scale, standardize
-from .._validation import check_choice, validate_rows
-from .training import check_finite, check_game_params, codes_to_sample, fit_game
+from .._torch.fitting import GenerativeEstimator, RowClassifier, transduced
+from .._torch.inference import as_tensor, infer
+from .._validation import check_choice, draw_seed
+from .training import SymmetricEstimator, codes_to_sample, rows_of_both_kinds
 
 DENSE, CONV = (256, 128), (32, 64)
 ENCODERS = partial(DenseEncoder, hidden_units=DENSE), partial(ConvEncoder, hidden_units=CONV)
 DECODERS = partial(DenseDecoder, hidden_units=DENSE), partial(ConvDecoder, hidden_units=CONV)
 
 
-class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+class SymmetricVAEClassifier(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, SymmetricEstimator, GenerativeEstimator, RowClassifier
+):
     """Semi-supervised classifier that also generates: a variational autoencoder with the class among its latents.
 
     A sample x has a class y, known for few, and a style s, what sets samples of a class apart. A decoder network gives
@@ -96,10 +97,13 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__weight_decay": 1e-4}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without a warm-up, on
         samples of the same classes; what X is shifted and scaled by and the priors stay. An interrupted ``fit`` then
-        leaves the estimator at the last completed epoch, without ``transduction_``.
+        leaves the estimator at the last completed epoch.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, the draws of both players and the order of the samples. Results are reproducible on
         the same machine.
@@ -170,6 +174,10 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     ((3, 64), array([7, 7, 7]))
     """
 
+    _module_class = SymmetricVAE
+    _built_in = ("n_components", "hidden_units", "encoder", "decoder", "image_shape")
+    _built_in += ("objective", "latent", "likelihood", "label_weight")
+
     def __init__(
         self,
         n_components=2,
@@ -196,6 +204,7 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -223,6 +232,7 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -245,67 +255,13 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         Raises
         ------
         TypeError, ValueError
-            If X, y or a parameter is invalid, y has no label or labels of one class only, ``device`` is not there, or a
-            ``warm_start`` meets new classes or changed parameters of the network.
+            If X, y or a parameter is invalid, y has no label or labels of one class only, ``device`` is not there,
+            ``checkpoint`` holds another training, or a ``warm_start`` meets new classes or changed parameters of the
+            network.
         FloatingPointError
             If the training diverges.
         """
-        _check_params(self)
-        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
-        if from_scratch:
-            for name in ("net_", "noise_variance_"):  # a fit that fails must not leave the net of other data behind
-                vars(self).pop(name, None)
-        X = validate_rows(self, X, reset=from_scratch)
-        if self.likelihood == "bernoulli":
-            check_within_unit_interval(X)
-        classes, codes = self._encode_labels(X, y)
-        if from_scratch:
-            self.location_, self.scale_ = (0.0, 1.0) if self.likelihood == "bernoulli" else location_and_scale(X)
-            self.priors_ = _check_priors(self.priors, codes, classes)
-            self.classes_, self._dtype, self._model = classes, X.dtype, self._model_params()
-        else:
-            check_goes_on(self, classes)
-            codes = recode(codes, classes, self.classes_)
-        vars(self).pop("transduction_", None)
-        Z = standardize(X, self.location_, self.scale_)
-        fit_game(self, SymmetricVAE, self._module_params, Z, codes, _take_over)
-        guessed = infer_rows(self, self.net_.module_.logits, X).argmax(axis=1)
-        self.transduction_ = self.classes_[np.where(codes >= 0, codes, guessed)]
-        return self
-
-    def predict(self, X):
-        """Most probable class of each sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Classes.
-        """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
-
-    def predict_proba(self, X):
-        """Probabilities q(y|x) of the classes for each sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            They sum to 1 in each row; the columns are in the order of ``classes_``. Of the dtype of X.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        probabilities = infer_rows(self, self.net_.module_.probabilities, X).astype(X.dtype)
-        return probabilities / probabilities.sum(axis=1, keepdims=True)  # the network's are rounded to float32
+        return self._fit(X, y)
 
     def transform(self, X):
         """Means of s under q(y, s|x).
@@ -320,9 +276,8 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         S : ndarray of shape (n_samples, n_components)
             Latent features, of the dtype of X. For bits their probabilities.
         """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        return infer_rows(self, self.net_.module_.latent_means, X).astype(X.dtype, copy=False)
+        X = self._rows(X)
+        return self._infer(self.net_.module_.latent_means, X).astype(X.dtype, copy=False)
 
     def reconstruct(self, X):
         """Data as the decoder gives them back for the most probable class and the mean of its s.
@@ -337,9 +292,8 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         X_reconstructed : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
             Data, in the form that X had in ``fit``.
         """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        return as_data(self, infer_rows(self, self.net_.module_.reconstruct, X), X.dtype)
+        X = self._rows(X)
+        return self._as_data(self._infer(self.net_.module_.reconstruct, X), X.dtype)
 
     def sample(self, n_samples=1, y=None, random_state=None):
         """Expected data for latent variables drawn from the priors, without the noise of the likelihood.
@@ -374,7 +328,7 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             return module.expected(y[:, 0].long(), module.prior_latents(noise))
 
         X = infer(self.net_, expected, codes[:, None], self._noise(n_samples, rng))
-        return as_data(self, X, self._dtype), self.classes_[codes]
+        return self._as_data(X, self._dtype), self.classes_[codes]
 
     def score_samples(self, X, n_draws=1, random_state=0):
         """Lower bound of the log-likelihood log p(x) of each row, y summed out.
@@ -395,11 +349,10 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             Lower bounds in nats, in expectation over the draws, for a density in units of X if
             ``likelihood="gaussian"``.
         """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
+        X = self._rows(X)
         check_scalar(n_draws, "n_draws", numbers.Integral, min_val=1)
         noise = as_tensor(self._noise(n_draws, np.random.RandomState(draw_seed(random_state)))).to(self.net_.device)
-        bounds = infer_rows(self, lambda x: self.net_.module_.bound(x, noise), X).astype(np.float64)
+        bounds = self._infer(lambda x: self.net_.module_.bound(x, noise), X).astype(np.float64)
         return (bounds - self.n_features_in_ * np.log(self.scale_)).astype(X.dtype, copy=False)
 
     def _noise(self, n, rng):
@@ -417,25 +370,27 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             )
         return codes_to_sample(np.broadcast_to(y, n_samples), self.classes_)
 
-    def _encode_labels(self, X, y):
-        if y is None:
+    def _check_params(self):
+        super()._check_params()
+        check_choice("objective", self.objective, ("symmetric", "elbo"))
+        check_choice("latent", self.latent, ("gaussian", "bernoulli"))
+        check_choice("likelihood", self.likelihood, ("gaussian", "bernoulli"))
+        if self.objective == "elbo" and self.latent == "bernoulli":
             raise ValueError(
-                "SymmetricVAEClassifier requires y to be passed, but the target y is None: give a class per sample, "
-                "and the marker of a missing label where it is not known."
+                'objective="elbo" needs latent variables that can be reparametrised, but latent="bernoulli": use '
+                'latent="gaussian", or objective="symmetric", which takes both.'
             )
-        check_consistent_length(X, y)
-        classes, codes = encode_labels(y, self.missing_label)
-        return check_classes(classes), codes
 
-    def _model_params(self):
-        names = ("n_components", "hidden_units", "encoder", "decoder")
-        names += ("objective", "latent", "likelihood", "label_weight")
-        return {name: getattr(self, name) for name in names}
+    def _read(self, X, y, from_scratch):
+        Z, classes, codes = super()._read(X, y, from_scratch)
+        if from_scratch:
+            self.priors_ = _check_priors(self.priors, codes, classes)
+        return Z, classes, codes
 
-    def _module_params(self):
+    def _module_params(self, rows):
         body = {"hidden_units": self.hidden_units, "image_shape": self.image_shape_}
         return {
-            "input_shape": self.image_shape_ or (self.n_features_in_,),
+            "input_shape": self._input_shape,
             "priors": self.priors_.tolist(),
             "n_components": self.n_components,
             "encoder": resolve_body("encoder", self.encoder, *ENCODERS, **body),
@@ -446,29 +401,23 @@ class SymmetricVAEClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
             "label_weight": self.label_weight,
         }
 
+    def _measure(self, net, rows, noise):
+        module, Z = net.module_, rows.tensors[0][rows_of_both_kinds(rows)].numpy()
+        squared_error, logits = infer(net, lambda x: (module.squared_error(x, noise), module.logits(x)), Z)
+        self._note_noise(module, squared_error, MIN_NOISE_VARIANCE)
+        return squared_error, logits
+
+    def _conclude(self, rows):
+        self.transduction_ = transduced(self, rows)
+
     @property
     def _n_features_out(self):
         return self.net_.module_.n_components
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _check_params(estimator):
-    check_game_params(estimator)
-    check_choice("objective", estimator.objective, ("symmetric", "elbo"))
-    check_choice("latent", estimator.latent, ("gaussian", "bernoulli"))
-    check_choice("likelihood", estimator.likelihood, ("gaussian", "bernoulli"))
-    if estimator.objective == "elbo" and estimator.latent == "bernoulli":
-        raise ValueError(
-            'objective="elbo" needs latent variables that can be reparametrised, but latent="bernoulli": use '
-            'latent="gaussian", or objective="symmetric", which takes both.'
-        )
 
 
 def _check_priors(priors, codes, classes):
@@ -483,13 +432,3 @@ def _check_priors(priors, codes, classes):
             f"{classes.tolist()}; got {priors!r}."
         )
     return given / given.sum()
-
-
-def _take_over(estimator, net, X, rows):
-    """Measure the variance of the likelihood on the training data."""
-    squared_error, logits = infer(net, lambda x: (net.module_.squared_error(x), net.module_.logits(x)), X[rows])
-    check_finite(estimator, squared_error, logits)
-    noise_variance = max(float(squared_error.mean(dtype=np.float64)), MIN_NOISE_VARIANCE)
-    net.module_.noise_variance.fill_(noise_variance)
-    if estimator.likelihood == "gaussian":
-        estimator.noise_variance_ = noise_variance * estimator.scale_ * estimator.scale_

@@ -6,28 +6,26 @@ import numpy as np
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from .._labels import check_classes, recode
 from .._nets.conv import fitting_units
 from .._nets.hierarchical_vae import HierarchicalVAE
 from .._nets.unet import UNITS, resolve_unet
 from .._segmentation import (
     BaseSegmenter,
     apply_in_tiles,
-    band_location_and_scale,
-    check_masks,
-    fill_smoothly,
     has_rows,
     infer_images,
-    principal_axes,
     standardize_bands,
     validate_images,
 )
-from .._torch import as_tensor, check_goes_on, draw_seed, infer
+from .._torch.inference import as_tensor, infer
+from .._validation import draw_seed
 from ..augment import resolve_augment
-from .training import check_finite, check_game_params, codes_to_sample, fit_game
+from .axes import principal_axes
+from .holes import fill_smoothly
+from .training import SymmetricEstimator, codes_to_sample, rows_of_both_kinds
 
 
-class SymmetricVAESegmenter(BaseSegmenter):
+class SymmetricVAESegmenter(SymmetricEstimator, BaseSegmenter):
     """Semi-supervised segmenter that also generates: a hierarchical autoencoder with the mask among its latents.
 
     An image x has a mask S, known for few, and latents for what images with the same mask differ in: l on the coarsest
@@ -72,8 +70,6 @@ default="auto"
         Weight of the cross-entropy of the known pixels in what the encoder minimises, beside that of dreamed images.
     warmup : float in [0, 1], default=0.5
         Part of ``max_epochs`` over which the noise of dreams grows from 0. Noise from the start would hide the latents.
-    classes : array-like of shape (n_classes,), default=None
-        The classes, to make sure that y has these and no others. None: those that y has.
     missing_label : "auto", None, scalar or str, default="auto"
         Marks pixels without a label, which are to be learned about. "auto" reads NaN in a numeric y, None in an object
         y and, where neither occurs, -1 in an integer-valued y.
@@ -108,10 +104,13 @@ default="auto"
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__weight_decay": 1e-4}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without a warm-up, on masks
         of the same classes and images of any size; what the bands are shifted and scaled by stays. An interrupted
-        ``fit`` then leaves the estimator at the last completed epoch, with the masks of the one before.
+        ``fit`` then leaves the estimator at the last completed epoch.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, order of the images, augmentations and the draws of both players. Results are
         reproducible on the same machine.
@@ -186,6 +185,9 @@ default="auto"
     ((3, 1, 16, 16), (3, 16, 16))
     """
 
+    _module_class = HierarchicalVAE
+    _built_in = ("n_components", "backbone", "hidden_units", "image_shape", "augment", "occlusion", "label_weight")
+
     def __init__(
         self,
         n_components=3,
@@ -197,7 +199,6 @@ default="auto"
         occlusion=0.5,
         label_weight=10.0,
         warmup=0.5,
-        classes=None,
         missing_label="auto",
         ignore_label=None,
         tile_size=512,
@@ -212,6 +213,7 @@ default="auto"
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -224,7 +226,6 @@ default="auto"
         self.occlusion = occlusion
         self.label_weight = label_weight
         self.warmup = warmup
-        self.classes = classes
         self.missing_label = missing_label
         self.ignore_label = ignore_label
         self.tile_size = tile_size
@@ -239,6 +240,7 @@ default="auto"
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -264,35 +266,12 @@ default="auto"
         ------
         TypeError, ValueError
             If X, y or a parameter is invalid, no pixel or only one class is labelled, a mask has another size than its
-            image or a class that is none of ``classes``, one of ``classes`` has no labelled pixel, the images are too
-            small for ``hidden_units``, ``device`` is not there, or a ``warm_start`` meets new classes or changed
-            parameters of the network.
+            image, the images are too small for ``hidden_units``, ``device`` is not there, ``checkpoint`` holds another
+            training, or a ``warm_start`` meets new classes or changed parameters of the network.
         FloatingPointError
             If the training diverges.
         """
-        check_game_params(self)
-        check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
-        check_scalar(self.occlusion, "occlusion", numbers.Real, min_val=0, max_val=1)
-        from_scratch = not (self.warm_start and self.__sklearn_is_fitted__())
-        if from_scratch:
-            vars(self).pop("net_", None)  # a fit that fails must not leave the net of other data behind
-        takes_rows = has_rows(X)
-        X = validate_images(self, X, reset=from_scratch)
-        classes, codes = check_masks(y, X.shape, self.missing_label, self.ignore_label)
-        classes = check_classes(classes, self.classes)
-        if from_scratch:
-            self.location_, self.scale_ = band_location_and_scale(X)
-            self.classes_, self._model = classes, self._model_params()
-            self._dtype, self._takes_rows = X.dtype, takes_rows
-        else:
-            check_goes_on(self, classes)
-            codes = recode(codes, classes, self.classes_)
-        Z = standardize_bands(X, self.location_, self.scale_)
-        fit_game(self, HierarchicalVAE, lambda: self._module_params(Z), Z, codes, _take_over)
-        labeled = (codes >= 0).any(axis=(1, 2))
-        given, guessed = self.classes_[np.maximum(codes[labeled], 0)], self.predict(X[labeled])
-        self.masks_ = np.where(codes[labeled] >= 0, given, guessed)
-        return self
+        return self._fit(X, y)
 
     def reconstruct(self, X, missing=None):
         """Images as the decoder gives them back, and with hidden pixels filled in.
@@ -429,11 +408,12 @@ default="auto"
     def _network(self):
         return self.net_.module_.classifier
 
-    def _model_params(self):
-        names = ("n_components", "backbone", "hidden_units", "augment", "occlusion", "label_weight")
-        return {name: getattr(self, name) for name in names}
+    def _check_params(self):
+        super()._check_params()
+        check_scalar(self.tile_size, "tile_size", numbers.Integral, min_val=1)
+        check_scalar(self.occlusion, "occlusion", numbers.Real, min_val=0, max_val=1)
 
-    def _module_params(self, Z):
+    def _module_params(self, rows):
         backbone = resolve_unet(self.backbone, self.hidden_units)
         if not len(self.hidden_units):
             raise ValueError(f"hidden_units must have one level at least; got {self.hidden_units!r}.")
@@ -442,12 +422,19 @@ default="auto"
             "n_classes": len(self.classes_),
             "backbone": backbone,
             "hidden_units": fitting_units(self.hidden_units, self.image_shape_, auto=UNITS),
-            "axes": principal_axes(Z, self.n_components),
+            "axes": principal_axes(rows.tensors[0].numpy(), self.n_components),
             "augment": resolve_augment(self.augment, self.image_shape_),
             "occlusion": self.occlusion,
             "label_weight": self.label_weight,
         }
 
+    def _measure(self, net, rows, noise):
+        return [infer(net, net.module_.logits, rows.tensors[0][rows_of_both_kinds(rows)[: self.batch_size]].numpy())]
 
-def _take_over(estimator, net, X, rows):
-    check_finite(estimator, infer(net, net.module_.logits, X[rows[: net.batch_size]]))
+    def _conclude(self, rows):
+        Z, codes = (tensor.numpy() for tensor in rows.tensors)
+        labeled = (codes >= 0).any(axis=(1, 2))
+        guessed = np.empty_like(codes[labeled])
+        logits = self.net_.module_.logits
+        self._in_tiles(guessed, lambda tile: infer_images(self.net_, logits, tile).argmax(axis=1), Z[labeled])
+        self.masks_ = self.classes_[np.where(codes[labeled] >= 0, codes[labeled], guessed)]

@@ -2,10 +2,12 @@
 
 import inspect
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 
+from .._torch.device import drawing_from
 from .._validation import check_choice
 from ._batches import check_batch
 from ._images import FILL, Affine, Flip, Photometric, Rotate90
@@ -28,7 +30,8 @@ class Compose:
     ----------
     augmentations : list
         Augmentations of this module and functions of one's own, of which none must change its argument. A function with
-        a parameter ``generator`` is called as ``function(x, generator=generator)``, any other as ``function(x)``. What
+        a parameter ``generator`` is called as ``function(x, generator=generator)``, any other as ``function(x)``; what
+        that draws from torch's own generator then comes from the given one all the same. What
         has a method ``draw`` as :class:`Affine` has is geometric, everything else leaves the pixels in their places.
 
     Raises
@@ -93,7 +96,8 @@ class Compose:
             elif takes_generator:
                 augmented = augmentation(x, generator=generator)
             else:
-                augmented = augmentation(x)
+                with nullcontext() if generator is None else drawing_from(generator):
+                    augmented = augmentation(x)
             x = _checked_like(augmentation, augmented, x)
         return _Drawn(x, tuple(warps))
 

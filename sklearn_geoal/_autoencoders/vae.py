@@ -1,30 +1,12 @@
 """Variational autoencoder as a transformer: features learned from unlabelled rows or images."""
 
-import numbers
-
-import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted
-
-from ._autoencoder import (
-    MODEL_PARAMS,
-    as_data,
-    check_autoencoder_params,
-    check_latents,
-    draw_normal,
-    infer_rows,
-    lower_bounds,
-    module_params,
-    train_autoencoder,
-)
-from ._nets.conv import ConvDecoder, ConvEncoder
-from ._nets.vae import VAE
-from ._torch import infer, location_and_scale
-from ._validation import check_choice, validate_rows
+from .._nets.conv import ConvDecoder, ConvEncoder
+from .._nets.vae import VAE
+from .._validation import check_choice
+from .base import BaseAutoencoder
 
 
-class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class VAETransformer(BaseAutoencoder):
     """Variational autoencoder (VAE).
 
     An encoder network maps each row x to a normal distribution q(z|x) over a few latent variables, a decoder network
@@ -59,7 +41,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         within [0, 1].
     beta : float, default=0.2
         Weight of the divergence from the prior in the training loss.
-    kl_warmup : float in [0, 1], default=0.5
+    warmup : float in [0, 1], default=0.5
         Part of ``max_epochs`` over which that weight rises from 0 to ``beta``.
     latent_unit : {"posterior", "prior"}, default="posterior"
         Unit of the transformed features: the root mean square of the standard deviation of q(z|x) over the training
@@ -90,6 +72,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__weight_decay": 1e-4}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without a warm-up of the
         divergence. An interrupted ``fit`` then leaves the estimator at the last completed epoch.
@@ -126,7 +111,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Notes
     -----
     The features for active learning of [3]_ come from ``MinMaxScaler`` and ``VAETransformer(n_components=40,
-    hidden_units=(128, 128, 128), likelihood="bernoulli", beta=1, kl_warmup=0, latent_unit="prior", lr=1e-4,
+    hidden_units=(128, 128, 128), likelihood="bernoulli", beta=1, warmup=0, latent_unit="prior", lr=1e-4,
     lr_schedule="constant")``.
 
     Two trainings from different seeds give somewhat different features. Where that matters, join several:
@@ -152,6 +137,9 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     (3, 64)
     """
 
+    _module_class = VAE
+    _conv = (ConvEncoder, ConvDecoder)
+
     def __init__(
         self,
         n_components=20,
@@ -162,7 +150,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         image_shape=None,
         likelihood="gaussian",
         beta=0.2,
-        kl_warmup=0.5,
+        warmup=0.5,
         latent_unit="posterior",
         max_epochs=50,
         batch_size=128,
@@ -175,6 +163,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -186,7 +175,7 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.image_shape = image_shape
         self.likelihood = likelihood
         self.beta = beta
-        self.kl_warmup = kl_warmup
+        self.warmup = warmup
         self.latent_unit = latent_unit
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -199,196 +188,26 @@ class VAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y=None):
-        """Train encoder and decoder on X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Training data, at least two samples.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : VAETransformer
-            Fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If X or a parameter is invalid, or ``device`` is not there.
-        FloatingPointError
-            If the training diverges.
-        """
-        return train_autoencoder(self, VAE, X)
-
-    def partial_fit(self, X, y=None):
-        """Train for one pass over X, going on from what was learned before.
-
-        Location and scale of X stay those of the first call; ``posterior_scale_`` and ``noise_variance_`` are measured
-        on the last. Warm-up, learning rate schedule and early stopping do not apply.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Training data, at least two samples.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : VAETransformer
-            Fitted transformer.
-        """
-        return train_autoencoder(self, VAE, X, one_pass=True)
-
-    def transform(self, X):
-        """Means of q(z|x) in the unit ``latent_unit``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components)
-            Latent features, of the dtype of X.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        mean, _ = infer_rows(self, self.net_.module_.encode, X)
-        return (mean / self._latent_scale()).astype(X.dtype, copy=False)
-
-    def inverse_transform(self, Z):
-        """Expected data for latent features.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, n_components)
-            Latent features in the unit ``latent_unit``, as ``transform`` gives them.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Data, in the form that X had in ``fit``.
-
-        Raises
-        ------
-        ValueError
-            If Z has not ``n_components`` columns.
-        """
-        check_is_fitted(self)
-        Z = check_latents(self, Z)
-        X = infer(self.net_, self.net_.module_.expected, Z * self._latent_scale())
-        return as_data(self, X, Z.dtype)
-
-    def reconstruct(self, X):
-        """Data as the decoder gives them back from the means of q(z|x).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        X_reconstructed : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Data, in the form that X had in ``fit``.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        module = self.net_.module_
-        return as_data(self, infer_rows(self, lambda x: module.expected(module.encode(x)[0]), X), X.dtype)
-
-    def sample(self, n_samples=1, random_state=None):
-        """Expected data for latent variables drawn from the prior, without the noise of the likelihood.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of samples.
-        random_state : int, RandomState instance or None, default=None
-            Determines the draws.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Data, in the form and dtype that X had in ``fit``.
-        """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
-        Z = draw_normal(self, n_samples, random_state)
-        return as_data(self, infer(self.net_, self.net_.module_.expected, Z), self._dtype)
-
-    def score_samples(self, X, n_draws=1, random_state=0):
-        """Lower bound of the log-likelihood of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-        n_draws : int, default=1
-            Number of draws from q(z|x): the evidence lower bound with one, the importance-weighted bound with more,
-            which rises towards the log-likelihood.
-        random_state : int, RandomState instance or None, default=0
-            Determines the draws, which are the same for all rows: the bound of a row does not depend on the others.
-
-        Returns
-        -------
-        log_likelihood : ndarray of shape (n_samples,)
-            Lower bounds in nats, for a density in units of X if ``likelihood="gaussian"``.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        return lower_bounds(self, X, n_draws, random_state)
-
-    def score(self, X, y=None):
-        """Mean of the evidence lower bounds of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-            Mean of ``score_samples(X)``.
-        """
-        return float(self.score_samples(X).mean(dtype=np.float64))
-
     def _check_params(self):
-        check_autoencoder_params(self)
+        super()._check_params()
         check_choice("latent_unit", self.latent_unit, ("posterior", "prior"))
 
-    def _model_params(self):
-        return {name: getattr(self, name) for name in MODEL_PARAMS}
+    def _as_features(self, mean, dtype):
+        return (mean / self._unit).astype(dtype, copy=False)
 
-    def _module_params(self):
-        return module_params(self, ConvEncoder, ConvDecoder)
+    def _as_latents(self, Z):
+        return Z * self._unit
 
-    def _location_and_scale(self, X):
-        return location_and_scale(X)
-
-    def _latent_scale(self):
+    @property
+    def _unit(self):
+        check_choice("latent_unit", self.latent_unit, ("posterior", "prior"))  # it may be set after fit too
         return self.posterior_scale_ if self.latent_unit == "posterior" else 1.0
 
     @property
     def _n_features_out(self):
         return len(self.posterior_scale_)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags

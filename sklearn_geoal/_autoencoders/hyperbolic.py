@@ -4,27 +4,14 @@ import numbers
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
-from ._autoencoder import (
-    MODEL_PARAMS,
-    as_data,
-    check_autoencoder_params,
-    check_latents,
-    draw_normal,
-    infer_rows,
-    lower_bounds,
-    module_params,
-    train_autoencoder,
-)
-from ._manifolds import lorentz, poincare
-from ._manifolds.polar import polar_coordinates
-from ._nets.conv import NormalizedConvDecoder, NormalizedConvEncoder
-from ._nets.hyperbolic_vae import HyperbolicVAE
-from ._torch import infer, location_and_scale
-from ._validation import check_choice, validate_rows
+from .._manifolds import lorentz, poincare
+from .._manifolds.polar import polar_coordinates
+from .._nets.conv import NormalizedConvDecoder, NormalizedConvEncoder
+from .._nets.hyperbolic_vae import HyperbolicVAE
+from .._validation import check_choice
+from .base import BaseAutoencoder
 
 
 def from_tangent(U, output, curvature):
@@ -60,7 +47,7 @@ def middle_and_half_range(X):
     return low / 2 + high / 2, 1.0 if is_constant else half_range
 
 
-class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class HyperbolicVAETransformer(BaseAutoencoder):
     """Variational autoencoder (VAE) with a latent space of negative curvature.
 
     Encoder and decoder are those of a VAE, but their latent variables are points of hyperbolic space [1]_, where volume
@@ -111,7 +98,7 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         within [0, 1].
     beta : float, default=1.0
         Weight of the divergence from the prior in the training loss.
-    kl_warmup : float in [0, 1], default=0.0
+    warmup : float in [0, 1], default=0.0
         Part of ``max_epochs`` over which that weight rises from 0 to ``beta``.
     max_epochs : int, default=50
         Number of passes over X.
@@ -138,6 +125,9 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     net_params : dict, default=None
         Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
         ``{"optimizer__weight_decay": 1e-4}``.
+    checkpoint : str or path-like, default=None
+        Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
+        and data, after a crash for instance, goes on from there and ends where an undisturbed one ends.
     warm_start : bool, default=False
         Whether another ``fit`` trains the network of the last one for ``max_epochs`` more, without a warm-up of the
         divergence. An interrupted ``fit`` then leaves the estimator at the last completed epoch.
@@ -201,6 +191,10 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
     (1797, 3)
     """
 
+    _module_class = HyperbolicVAE
+    _conv = (NormalizedConvEncoder, NormalizedConvDecoder)
+    _built_in = (*BaseAutoencoder._built_in, "model", "curvature", "clip_radius", "prior_scale")
+
     def __init__(
         self,
         n_components=16,
@@ -216,7 +210,7 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         image_shape=None,
         likelihood="gaussian",
         beta=1.0,
-        kl_warmup=0.0,
+        warmup=0.0,
         max_epochs=50,
         batch_size=128,
         lr=1e-3,
@@ -228,6 +222,7 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         patience=10,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -244,7 +239,7 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         self.image_shape = image_shape
         self.likelihood = likelihood
         self.beta = beta
-        self.kl_warmup = kl_warmup
+        self.warmup = warmup
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -256,174 +251,13 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         self.patience = patience
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y=None):
-        """Train encoder and decoder on X.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Training data, at least two samples.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : HyperbolicVAETransformer
-            Fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If X or a parameter is invalid, or ``device`` is not there.
-        FloatingPointError
-            If the training diverges.
-        """
-        return train_autoencoder(self, HyperbolicVAE, X)
-
-    def partial_fit(self, X, y=None):
-        """Train for one pass over X, going on from what was learned before.
-
-        Location and scale of X stay those of the first call; ``posterior_scale_`` and ``noise_variance_`` are measured
-        on the last. Warm-up, learning rate schedule and early stopping do not apply.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Training data, at least two samples.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : HyperbolicVAETransformer
-            Fitted transformer.
-        """
-        return train_autoencoder(self, HyperbolicVAE, X, one_pass=True)
-
-    def transform(self, X):
-        """Means of q(z|x) in the coordinates ``output``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        Z : ndarray of shape (n_samples, n_components), or (n_samples, n_components + 1) if ``output="lorentz"``
-            Latent features, of the dtype of X.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        mean, _ = infer_rows(self, self.net_.module_.encode, X)
-        return from_tangent(self._unit * mean.astype(X.dtype, copy=False), self.output, self.curvature_)
-
-    def inverse_transform(self, Z):
-        """Expected data for latent features.
-
-        Parameters
-        ----------
-        Z : array-like of shape (n_samples, n_components), or (n_samples, n_components + 1) if ``output="lorentz"``
-            Latent features in the coordinates ``output``, as ``transform`` gives them.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Data, in the form that X had in ``fit``.
-
-        Raises
-        ------
-        ValueError
-            If Z has another number of columns, or a row of Z is no point of the hyperboloid or of the ball.
-        """
-        check_is_fitted(self)
-        Z = check_latents(self, Z)
-        U = to_tangent(Z, self.output, self.curvature_) / self._unit
-        return as_data(self, infer(self.net_, self.net_.module_.expected_at, U), Z.dtype)
-
-    def reconstruct(self, X):
-        """Data as the decoder gives them back from the means of q(z|x).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-
-        Returns
-        -------
-        X_reconstructed : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Data, in the form that X had in ``fit``.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        module = self.net_.module_
-        return as_data(self, infer_rows(self, lambda x: module.expected_at(module.encode(x)[0]), X), X.dtype)
-
-    def sample(self, n_samples=1, random_state=None):
-        """Expected data for latent variables drawn from the prior, without the noise of the likelihood.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of samples.
-        random_state : int, RandomState instance or None, default=None
-            Determines the draws.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features) or (n_samples, channels, height, width)
-            Data, in the form and dtype that X had in ``fit``.
-        """
-        check_is_fitted(self)
-        check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
-        U = draw_normal(self, n_samples, random_state)
-        return as_data(self, infer(self.net_, self.net_.module_.expected_at, U), self._dtype)
-
-    def score_samples(self, X, n_draws=1, random_state=0):
-        """Lower bound of the log-likelihood of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-        n_draws : int, default=1
-            Number of draws from q(z|x): the evidence lower bound with one, the importance-weighted bound with more,
-            which rises towards the log-likelihood.
-        random_state : int, RandomState instance or None, default=0
-            Determines the draws, which are the same for all rows: the bound of a row does not depend on the others.
-
-        Returns
-        -------
-        log_likelihood : ndarray of shape (n_samples,)
-            Lower bounds in nats, for a density in units of X if ``likelihood="gaussian"``.
-        """
-        check_is_fitted(self)
-        X = validate_rows(self, X, reset=False)
-        return lower_bounds(self, X, n_draws, random_state)
-
-    def score(self, X, y=None):
-        """Mean of the evidence lower bounds of the rows.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or ndarray of shape (n_samples, channels, height, width)
-            Data.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-            Mean of ``score_samples(X)``.
-        """
-        return float(self.score_samples(X).mean(dtype=np.float64))
-
     def _check_params(self):
-        check_autoencoder_params(self)
+        super()._check_params()
         check_choice("model", self.model, ("lorentz", "poincare"))
         check_choice("output", self.output, ("tangent", "lorentz", "poincare"))
         _check_positive("prior_scale", self.prior_scale, "a positive number")
@@ -432,14 +266,10 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         if not self._learns_curvature():
             _check_positive("curvature", self.curvature, 'a positive number c, for a space of curvature -c, or "learn"')
 
-    def _model_params(self):
-        names = (*MODEL_PARAMS, "model", "curvature", "clip_radius", "prior_scale")
-        return {name: getattr(self, name) for name in names}
-
-    def _module_params(self):
+    def _module_params(self, rows):
         # the module counts lengths in units of prior_scale
         return {
-            **module_params(self, NormalizedConvEncoder, NormalizedConvDecoder),
+            **super()._module_params(rows),
             "model": self.model,
             "curvature": (1.0 if self._learns_curvature() else self.curvature) * self.prior_scale**2,
             "learn_curvature": self._learns_curvature(),
@@ -448,7 +278,17 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
         }
 
     def _location_and_scale(self, X):
-        return middle_and_half_range(X) if self._is_bounded() else location_and_scale(X)
+        return middle_and_half_range(X) if self._is_bounded() else super()._location_and_scale(X)
+
+    def _as_features(self, mean, dtype):
+        return from_tangent(self._unit * mean.astype(dtype, copy=False), self._coordinates, self.curvature_)
+
+    def _as_latents(self, Z):
+        return to_tangent(Z, self._coordinates, self.curvature_) / self._unit
+
+    @property
+    def _coordinates(self):
+        return check_choice("output", self.output, ("tangent", "lorentz", "poincare"))  # it may be set after fit too
 
     def _is_bounded(self):
         is_conv = self.image_shape_ is not None and isinstance(self.decoder, str) and self.decoder != "dense"
@@ -469,15 +309,7 @@ class HyperbolicVAETransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
     @property
     def _n_features_out(self):
-        return len(self.posterior_scale_) + (self.output == "lorentz")
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+        return len(self.posterior_scale_) + (self._coordinates == "lorentz")
 
 
 def _check_positive(name, value, expected):

@@ -1,0 +1,1 @@
+"""Variational autoencoders as transformers, with a flat and with a hyperbolic latent space."""

@@ -1,0 +1,1 @@
+"""RECAL: clustering by a network that learns from the entropies of its own predictions."""

@@ -1,0 +1,1 @@
+"""Train and apply torch networks inside estimators: the one wing that imports skorch."""

@@ -31,7 +31,7 @@ from sklearn_geoal.metrics import hyperbolic_distances
 from sklearn_geoal.plot import PoincareDiskDisplay
 
 BRANCHING, DEPTH, N_FEATURES, NOISE = 3, 6, 50, 0.1
-SHARED = {"n_components": 2, "hidden_units": (256, 256), "beta": 1.0, "kl_warmup": 0.0, "lr": 3e-3, "max_epochs": 500}
+SHARED = {"n_components": 2, "hidden_units": (256, 256), "beta": 1.0, "warmup": 0.0, "lr": 3e-3, "max_epochs": 500}
 QUICK_EPOCHS = 50
 MODELS = {
     "Euclidean": VAETransformer(**SHARED, latent_unit="prior"),

@@ -56,7 +56,7 @@ FORMS = {
 DIMENSIONS = {"quick": (8,), "reduced": (8, 32), "full": (8, 16, 32, 64, 128)}
 RADII = {"quick": (0.5, 2), "reduced": (0.25, 0.5, 2, 4), "full": (0.1, 0.25, 0.5, 0.8, 1.2, 1.5, 2, 4)}  # beside 1
 RADIUS_DIMENSION = {"quick": 8, "reduced": 32, "full": 32}  # of figure 2
-SHARED = {"beta": 1.0, "kl_warmup": 0.0, "batch_size": 64, "lr": 1e-3}
+SHARED = {"beta": 1.0, "warmup": 0.0, "batch_size": 64, "lr": 1e-3}
 
 # leaf, level 3, level 2 in percent, of another set of images
 PUBLISHED = {

@@ -34,7 +34,7 @@ from scipy.interpolate import griddata
 from scipy.ndimage import gaussian_filter
 
 from sklearn_geoal import SymmetricVAESegmenter
-from sklearn_geoal._segmentation import fill_smoothly
+from sklearn_geoal._symmetric_vae.holes import fill_smoothly
 from sklearn_geoal.metrics import confusion
 from sklearn_geoal.plot import SegmentationDisplay
 

@@ -51,7 +51,7 @@ print(f"delta of the tree {tree_delta:.2f}, of the observations {delta:.2f}")
 # as wide as the prior, drives the many nodes of the last levels to a rim and leaves the centre to the few above them.
 # To tell the bound from the curvature, the last autoencoder has the same bound and hardly any curvature.
 
-params = {"hidden_units": (128, 128), "max_epochs": 300, "lr": 3e-3, "beta": 1.0, "kl_warmup": 0.0, "random_state": 0}
+params = {"hidden_units": (128, 128), "max_epochs": 300, "lr": 3e-3, "beta": 1.0, "warmup": 0.0, "random_state": 0}
 flat = VAETransformer(2, latent_unit="prior", **params).fit(X)
 unbounded = HyperbolicVAETransformer(2, prior_scale=1.0, clip_radius=None, **params).fit(X)
 bounded = HyperbolicVAETransformer(2, prior_scale=1.0, clip_radius=1.0, **params).fit(X)

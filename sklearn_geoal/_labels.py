@@ -141,33 +141,19 @@ def encode_labels(y, missing_label="auto"):
     return classes, codes
 
 
-def check_classes(found, classes=None):
-    """The classes for a classifier to learn, those found among the labels, if there are two or more, and those given.
+def check_classes(found):
+    """The classes for a classifier to learn, those found among the labels, if there are two or more.
 
     Parameters
     ----------
     found : ndarray
         Classes of the known labels.
-    classes : array-like, default=None
-        Classes that the user expects, if they were given.
 
     Raises
     ------
     ValueError
-        If there is no label, one of another class, none of a class that was given, or one class only.
+        If there is no label, or one class only.
     """
-    if classes is not None:
-        expected, got = set(np.unique(classes).tolist()), set(found.tolist())
-        if unknown := sorted(got - expected):
-            raise ValueError(
-                f"y holds {unknown}, which are not among the classes {sorted(expected)}: add them to classes, or mark "
-                "such labels as missing (missing_label) or, in masks, as void (ignore_label)."
-            )
-        if missing := sorted(expected - got):
-            raise ValueError(
-                f"y has no label of the classes {missing}: at least one of each class is needed. Label some, or leave "
-                "them out of classes."
-            )
     if not len(found):
         raise ValueError("y holds no known label: at least one label of each class is needed to start from.")
     if len(found) == 1:

@@ -237,7 +237,7 @@ class RowClassifier(ClassifierMixin, RowEstimator):
     def _encode_labels(self, y):
         """The classes and their codes, those of missing labels negative."""
         classes, codes = encode_labels(y, self.missing_label)
-        return check_classes(classes, getattr(self, "classes", None)), codes
+        return check_classes(classes), codes
 
     def predict(self, X):
         """Most probable class of each sample.

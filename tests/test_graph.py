@@ -17,10 +17,12 @@ from sklearn_geoal._active.forest import density_forest, kernel_density
 from sklearn_geoal._active.graph import (
     MIN_WEIGHT,
     intrinsic_dimension,
+    inverse_square_weights,
     kernel_weights,
     nearest_neighbors,
     neighbors_of_graph,
     random_walk,
+    shortest_reach,
 )
 from sklearn_geoal._active.spectrum import diffusion_coordinates, leading_eigenpairs
 
@@ -425,6 +427,18 @@ def test_labels_of_other_components_are_never_met():
     assert_array_equal(u[50:], 0)
 
 
+def test_weights_by_inverse_squares():
+    assert_allclose(inverse_square_weights(np.array([[1.0, 2.0, 2.0]])), [[4 / 6, 1 / 6, 1 / 6]])
+    assert_array_equal(inverse_square_weights(np.array([[0.0, 0.0, 1e-300]])), [[0.5, 0.5, 0]])
+    tiny = np.array([[3.0, 5.0, 9.0]])
+    assert_array_equal(inverse_square_weights(2.0**-900 * tiny), inverse_square_weights(tiny))
+
+
+@pytest.mark.parametrize("n_samples, n_neighbors, steps", [(2000, 10, 3), (50, 60, 1), (100, 1, 7), (3, 2, 2)])
+def test_steps_that_reach_all_samples(n_samples, n_neighbors, steps):
+    assert shortest_reach(n_samples, n_neighbors) == steps
+
+
 def test_margins():
     u = np.random.default_rng(0).random((50, 4)).astype(np.float32)
     ranked = np.sort(u, axis=1)
@@ -473,6 +487,22 @@ def test_spread_selection_follows_the_full_graph(walk):
         left += mass_of_one(walk, slow[-1], 15)
     assert_array_equal(select_spread(walk, scores, candidates, 20, 15), slow)
     assert_array_equal(scores, given)
+
+
+@pytest.mark.parametrize("levels", [1, 4, 1000])
+def test_spread_selection_breaks_ties_by_the_order_of_the_candidates(walk, levels):
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, levels, 300) / levels
+    candidates = rng.permutation(300)[:200]
+    left, slow = scores[candidates], []
+    for _ in range(200):
+        first = np.argmin(left)
+        slow.append(candidates[first])
+        points, mass = diffused_mass(walk, candidates[first], 8)
+        for point, added in zip(points, mass, strict=True):
+            left[candidates == point] += added
+        left[first] = np.inf
+    assert_array_equal(select_spread(walk, scores, candidates, 200, 8), slow)
 
 
 def test_spread_selection_takes_all_candidates_once_and_no_others(walk):

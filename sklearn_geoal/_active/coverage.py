@@ -1,5 +1,7 @@
 """Exploring queries: cover the modes of the density with few labels."""
 
+from heapq import heapify, heappop, heapreplace
+
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
@@ -14,6 +16,15 @@ def owned_mass(forest, points):
     owner[forest.order[0]] = 0
     owner[points] = np.arange(len(points))
     return np.bincount(forest.inherit(owner), minlength=len(points)).astype(np.float64)
+
+
+def coverage_gain(uncovered, distances, weights):
+    """Gain of sites, sum_m w_m max(d(m) - D_t(m, s), 0), from d (n_modes,) and D_t (..., n_modes).
+
+    Each row is summed in the same order, alone and among others, so that where d falls no gain rises, not even by
+    rounding.
+    """
+    return (np.maximum(uncovered - distances, 0) * weights).sum(axis=-1)
 
 
 def coverage_order(coordinates, sites, modes, weights, labeled, n_select, min_gain):
@@ -45,14 +56,29 @@ def coverage_order(coordinates, sites, modes, weights, labeled, n_select, min_ga
         uncovered, _ = cKDTree(coordinates[labeled]).query(coordinates[modes])
     else:
         uncovered = np.full(len(modes), distances.max())
-    chosen, first_gains, free = [], None, np.ones(len(sites), dtype=bool)
-    while True:
-        total = weights @ uncovered
-        gains = np.maximum(uncovered - distances, 0) @ weights / (total or 1.0)
-        first_gains = gains if first_gains is None else first_gains
-        best = np.argmax(np.where(free, gains, -1))
-        if len(chosen) == n_select or gains[best] < min_gain:
-            return sites[chosen], first_gains
-        chosen.append(best)
-        free[best] = False
-        uncovered = np.minimum(uncovered, distances[best])
+    total = weights @ uncovered
+    gains = coverage_gain(uncovered, distances, weights)
+    # the gains only fall, so that an old one is an upper bound: the site whose gain is still its bound gains most
+    bounds = [(-gain, place) for place, gain in enumerate(gains.tolist())]
+    heapify(bounds)
+    chosen, left = [], total
+    while len(chosen) < n_select:
+        bound, place = bounds[0]
+        gain = coverage_gain(uncovered, distances[place], weights)
+        if gain < -bound:
+            heapreplace(bounds, (-gain, place))
+            continue
+        if gain / (left or 1.0) < min_gain:
+            break
+        heappop(bounds)
+        chosen.append(place)
+        uncovered = np.minimum(uncovered, distances[place])
+        left = weights @ uncovered
+    return sites[chosen], gains / (total or 1.0)
+
+
+def above_gain(scores, total, min_gain):
+    """How many of the falling ``scores`` to take, until one is less than ``min_gain`` of the ``total`` left then."""
+    left = total - np.concatenate([[0], np.cumsum(scores)[:-1]])
+    stop = np.flatnonzero(scores < min_gain * left)
+    return stop[0] if len(stop) else len(scores)

@@ -1,6 +1,9 @@
 """Labels diffused over a graph, and queries that keep away from each other."""
 
+from heapq import heappop, heappush
+
 import numpy as np
+from scipy.spatial import cKDTree
 
 
 def diffuse_labels(walk, codes, n_classes, n_steps, averaged=False):
@@ -43,6 +46,14 @@ def _restored_diffusion(P, u, fixed, n_steps, averaged):
     return total / n_steps if averaged else u
 
 
+def nearest_label(coordinates, labeled, codes, points):
+    """Code of the labelled point nearest to each of ``points``."""
+    if not len(points):
+        return np.empty(0, dtype=codes.dtype)
+    _, nearest = cKDTree(coordinates[labeled]).query(coordinates[points])
+    return codes[labeled[nearest]]
+
+
 def margins(u):
     """Difference between the two largest entries of each row; the entry itself where there is only one."""
     if u.shape[1] == 1:
@@ -83,14 +94,25 @@ def select_spread(walk, scores, candidates, n_select, n_steps):
     left = scores[candidates].astype(np.float64)
     position = np.full(len(scores), -1)
     position[candidates] = np.arange(len(candidates))
-    picks = np.empty(n_select, dtype=np.int64)
-    for i in range(n_select):
-        first = np.argmin(left)
-        picks[i], left[first] = candidates[first], np.inf
-        points, mass = diffused_mass(walk, picks[i], n_steps)
+    # scores only rise, so that an old one is a lower bound: the heap holds such bounds, of the candidates whose score
+    # has been looked at and of the next one in the order of the scores at first
+    order = np.argsort(left, kind="stable")
+    first = zip(left[order], order, strict=True)
+    heap, newest = [next(first)], order[0]
+    picks = []
+    while len(picks) < n_select:
+        bound, place = heappop(heap)
+        if place == newest:
+            score, newest = next(first, (np.inf, -1))
+            heappush(heap, (score, newest))
+        if bound < left[place]:
+            heappush(heap, (left[place], place))
+            continue
+        picks.append(candidates[place])
+        points, mass = diffused_mass(walk, picks[-1], n_steps)
         near = position[points]
         left[near[near >= 0]] += mass[near >= 0]
-    return picks
+    return np.array(picks)
 
 
 def diffused_mass(walk, point, n_steps, max_points=2000):
@@ -106,8 +128,11 @@ def diffused_mass(walk, point, n_steps, max_points=2000):
         Between 0 and 1; 1 at the point itself.
     """
     places = frontier = walk.place[[point]]
+    is_new = np.ones(len(walk.order), dtype=bool)
     for _ in range(n_steps):
-        frontier = np.setdiff1d(walk.P[frontier].indices, places)
+        is_new[frontier] = False
+        met = walk.P[frontier].indices
+        frontier = np.unique(met[is_new[met]])
         places = np.concatenate([places, frontier])
         if not len(frontier) or len(places) >= max_points:
             break

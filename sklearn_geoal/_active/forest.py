@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 
 from .graph import leaf_order, tree
 
@@ -41,7 +42,7 @@ def kernel_density(distances):
     return np.exp(-((distances / scale) ** 2)).sum(axis=1)
 
 
-def density_forest(coordinates, density):
+def density_forest(coordinates, density, n_jobs=None):
     """Nearest point of higher density for every point, exact.
 
     Nearly all points find it among their 16 nearest neighbours. For the few others, the points of higher density are a
@@ -53,17 +54,19 @@ def density_forest(coordinates, density):
     coordinates : ndarray of shape (n_samples, n_coordinates)
     density : ndarray of shape (n_samples,)
         Ties are broken by index: of two points of the same density, the first counts as denser.
+    n_jobs : int, default=None
+        Number of threads, as joblib counts them.
 
     Returns
     -------
     forest : DensityForest
     """
-    n = len(density)
+    n, workers = len(density), effective_n_jobs(n_jobs)
     order = np.lexsort((np.arange(n), -density))
     Y = np.ascontiguousarray(coordinates[order])  # from here on a point is its place in the order
     parent, rho = np.zeros(n, dtype=np.int64), np.full(n, np.inf)
     leaves = leaf_order(Y)
-    distances, neighbors = tree(Y[leaves]).query(Y[leaves], k=np.arange(1, min(n, 16) + 1), workers=-1)
+    distances, neighbors = tree(Y[leaves]).query(Y[leaves], k=np.arange(1, min(n, 16) + 1), workers=workers)
     neighbors = leaves[neighbors]
     denser = neighbors < leaves[:, None]
     first, found = denser.argmax(axis=1), denser.any(axis=1)
@@ -77,7 +80,7 @@ def density_forest(coordinates, density):
         starts = (asking >> level << level) - size  # of the block that ends where the higher digits do
         for start in np.unique(starts):
             points = asking[starts == start]
-            distance, nearest = tree(Y[start : start + size]).query(Y[points], workers=-1)
+            distance, nearest = tree(Y[start : start + size]).query(Y[points], workers=workers)
             closer = distance < rho[points]
             parent[points[closer]], rho[points[closer]] = start + nearest[closer], distance[closer]
     rho[0] = np.linalg.norm(Y - Y[0], axis=1).max()

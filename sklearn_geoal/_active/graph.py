@@ -1,9 +1,11 @@
 """Nearest-neighbour graph: search, kernel, random walk. Nothing here is n x n: memory O(n k)."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import effective_n_jobs
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
@@ -20,7 +22,7 @@ MIN_WEIGHT = 1e-6
 # --- neighbours -------------------------------------------------------------------------------------------------------
 
 
-def nearest_neighbors(X, n_neighbors, random_state):
+def nearest_neighbors(X, n_neighbors, random_state, n_jobs=None):
     """Distances to the nearest other points and their indices, nearest first.
 
     Exact up to EXACT_SEARCH_LIMIT points, and above it where few features of low intrinsic dimension let a tree do it;
@@ -32,6 +34,8 @@ def nearest_neighbors(X, n_neighbors, random_state):
     n_neighbors : int
         At most ``n_samples - 1``.
     random_state : RandomState instance
+    n_jobs : int, default=None
+        Number of threads, as joblib counts them. What the approximate search finds depends on it.
 
     Returns
     -------
@@ -39,19 +43,22 @@ def nearest_neighbors(X, n_neighbors, random_state):
     """
     n_samples, n_features = X.shape
     if n_features <= _TREE_FEATURES and (
-        n_samples <= EXACT_SEARCH_LIMIT or intrinsic_dimension(X, random_state) <= _TREE_DIMENSION
+        n_samples <= EXACT_SEARCH_LIMIT or intrinsic_dimension(X, random_state, n_jobs) <= _TREE_DIMENSION
     ):
         order = leaf_order(X)
         X = X[order]
-        distances, places = cKDTree(X).query(X, n_neighbors + 1, workers=-1)
+        distances, places = cKDTree(X).query(X, n_neighbors + 1, workers=effective_n_jobs(n_jobs))
         back = np.argsort(order)
         return _without_self(distances[back], order[places[back]])
     if n_samples <= EXACT_SEARCH_LIMIT:
-        return NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute").fit(X).kneighbors()
+        return NearestNeighbors(n_neighbors=n_neighbors, algorithm="brute", n_jobs=n_jobs).fit(X).kneighbors()
+    from numba import config
     from pynndescent import NNDescent  # compiles on import: only who needs it waits
 
     seed = random_state.randint(np.iinfo(np.int32).max)
-    neighbors, distances = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed).neighbor_graph
+    n_threads = min(effective_n_jobs(n_jobs), config.NUMBA_NUM_THREADS)  # more are an error to numba
+    search = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed, n_jobs=n_threads)
+    neighbors, distances = search.neighbor_graph
     return _without_self(distances, neighbors)
 
 
@@ -68,14 +75,15 @@ def leaf_order(X):
     return tree(X).indices
 
 
-def intrinsic_dimension(X, random_state, n_samples=10_000, n_neighbors=20):
+def intrinsic_dimension(X, random_state, n_jobs=None, n_samples=10_000, n_neighbors=20):
     """Dimension in which the number of neighbours grows with the distance, among some random points.
 
     Maximum likelihood (Levina and Bickel 2005): the inverse of the mean of log(r_k / r_j) over the distances r_1 to
     r_k-1 to the k nearest points.
     """
     sample = X[random_state.permutation(len(X))[:n_samples]]
-    distances, _ = tree(sample).query(sample, min(n_neighbors, len(sample) - 1) + 1, workers=-1)
+    k = min(n_neighbors, len(sample) - 1) + 1
+    distances, _ = tree(sample).query(sample, k, workers=effective_n_jobs(n_jobs))
     distances = distances[distances[:, 1] > 0, 1:]  # without the points themselves and those that have duplicates
     log_ratios = np.log(distances[:, -1:] / distances[:, :-1])
     return 1 / log_ratios.mean() if log_ratios.any() else 0.0
@@ -157,6 +165,16 @@ def kernel_weights(distances, indices, scale="local"):
     return ((W + W.T) / 2).tocsr()
 
 
+def inverse_square_weights(distances):
+    """Weights 1 / d^2 of neighbours, nearest first, (n_queries, n_neighbors); rows sum to 1.
+
+    In units of the nearest; a neighbour at distance 0 leaves no weight to others.
+    """
+    ratio = np.divide(distances[:, :1], distances, out=np.ones_like(distances), where=distances > 0)
+    weights = ratio**2
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
 class RandomWalk(NamedTuple):
     """The random walk on a graph, its points in an order in which neighbours lie close together in memory.
 
@@ -183,3 +201,8 @@ def local_order(W):
     W = W[order][:, order].tocsr()
     W.sort_indices()
     return W, order
+
+
+def shortest_reach(n_samples, n_neighbors):
+    """Steps within which a walk over K neighbours can reach all samples, log_K n: there are K^T within T steps."""
+    return max(1, round(math.log(n_samples) / math.log(max(n_neighbors, 2))))

@@ -6,7 +6,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
 from .._net_classifier import NetClassifier
-from .._torch import is_skorch, penultimate
+from .._torch.inference import is_skorch, penultimate
 
 
 def representation(estimator, X, layer=None):

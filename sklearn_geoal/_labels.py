@@ -98,7 +98,7 @@ def answered_mask(labels, marker, known):
     elif (known == -1).any():
         labeled = np.ones(len(given), dtype=bool)
     else:
-        together = np.concatenate([known, _plain(given)]) if len(known) else _plain(given)
+        together = np.concatenate([known, plain_labels(given)]) if len(known) else plain_labels(given)
         labeled = _auto_labeled(together)
         if len(together) and not labeled.any():
             warnings.warn(
@@ -110,7 +110,7 @@ def answered_mask(labels, marker, known):
         labeled = labeled[len(known) :]
     answered[answered] = labeled
     _check_known_labels(labels[answered])
-    return _plain(labels[answered]), answered, marker
+    return plain_labels(labels[answered]), answered, marker
 
 
 def is_auto(missing_label):
@@ -135,7 +135,7 @@ def encode_labels(y, missing_label="auto"):
         Index into ``classes``, ``MISSING`` where the label is missing.
     """
     y, labeled = labeled_mask(y, missing_label)
-    classes, known = np.unique(_plain(y[labeled]), return_inverse=True)
+    classes, known = np.unique(plain_labels(y[labeled]), return_inverse=True)
     codes = np.full(len(y), MISSING, dtype=np.int64)
     codes[labeled] = known
     return classes, codes
@@ -243,10 +243,10 @@ def _check_known_labels(y):
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     if len(y):
-        check_classification_targets(_plain(y))
+        check_classification_targets(plain_labels(y))
 
 
-def _plain(y):
+def plain_labels(y):
     """Objects of one kind as a plain array, so that they sort; mixed kinds are an error."""
     if y.dtype.kind != "O" or not len(y):
         return y

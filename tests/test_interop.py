@@ -393,6 +393,60 @@ def test_pool_learner_errors(partly):
         learner.predict(X[:, :1])
 
 
+def test_pool_learner_does_not_ask_again_for_what_was_skipped(partly):
+    X, y = partly
+    learner = PoolLearner(LINEAR, pool.UncertaintySampling(), random_state=0).fit(X, y)
+    expected = pickle.loads(pickle.dumps(learner)).teach([30], [1])
+    learner.teach([20, 30, 40], [np.nan, 1, None])
+    np.testing.assert_array_equal(learner.skipped_indices_, [20, 40])
+    np.testing.assert_array_equal(learner.labeled_indices_, [*range(6), 30])
+    np.testing.assert_array_equal(learner.transduction_, expected.transduction_)
+    assert not np.isin(learner.query(81), [20, 40]).any()
+    with pytest.raises(ValueError, match="only 81 candidates .* 7 are labelled and 2 skipped"):
+        learner.query(82)
+
+
+class Fails(LogisticRegression):
+    """Whose training fails once there are 8 labels."""
+
+    def fit(self, X, y):
+        if len(y) == 8:
+            raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+def test_what_fails_leaves_the_pool_learner_as_it_was(partly):
+    X, y = partly
+    learner = PoolLearner(Fails(), pool.UncertaintySampling(), random_state=0).fit(X, y)
+    queries, predicted = learner.query(5), learner.predict(X)
+    with pytest.raises(KeyboardInterrupt):
+        learner.teach([10, 11, 12], [0, 1, None])
+    with pytest.raises(KeyboardInterrupt):
+        learner.fit(X[:50, :1], np.where(np.arange(50) < 8, np.arange(50) % 2, np.nan))
+    np.testing.assert_array_equal(learner.query(5), queries)
+    np.testing.assert_array_equal(learner.predict(X), predicted)
+    assert len(learner.labeled_indices_) == 6 and not len(learner.skipped_indices_)
+
+
+def test_parameters_of_the_pool_learner_set_after_fit_wait_for_the_next(partly):
+    X, y = partly
+    first = PoolLearner(LINEAR, pool.CoreSet(), random_state=0).fit(X, y)
+    others = {
+        "estimator": SklearnClassifier(FOREST),
+        "strategy": pool.UncertaintySampling(),
+        "representation": weighted,
+        "missing_label": 1,
+        "random_state": 3,
+        "estimator__C": 1e-3,
+    }
+    assert others.keys() >= first.get_params(deep=False).keys()
+    for name, value in others.items():
+        expected, learner = (pickle.loads(pickle.dumps(first)) for _ in range(2))
+        learner.set_params(**{name: value}).teach([20, 21], [0, 1])
+        np.testing.assert_array_equal(learner.query(5), expected.teach([20, 21], [0, 1]).query(5))
+        np.testing.assert_array_equal(learner.transduction_, expected.transduction_)
+
+
 @parametrize_with_checks([PoolLearner(LogisticRegression(), pool.UncertaintySampling(), random_state=0)])
 def test_estimator_checks(estimator, check):
     check(estimator)

@@ -20,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 from sklearn_geoal import LANDClassifier, VAETransformer
-from sklearn_geoal._active.coverage import owned_mass
+from sklearn_geoal._active import graph as graph_module
+from sklearn_geoal._active.coverage import coverage_gain, coverage_order, owned_mass
 from sklearn_geoal._active.diffusion import diffuse_labels
 from sklearn_geoal._active.forest import DensityForest
 from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
@@ -119,7 +120,7 @@ def test_queries_stay_among_the_candidates(partly, params):
     for candidates in (mask, indices, indices[::-1].tolist(), np.tile(indices, 2)):
         assert_array_equal(model.query(5, candidates=candidates), model.query(5, candidates=mask))
         assert_array_equal(np.sort(model.query(len(open_), candidates=candidates)), open_)
-        with pytest.raises(ValueError, match=f"only {len(open_)} candidates are without a label"):
+        with pytest.raises(ValueError, match=f"only {len(open_)} candidates .* 8 are labelled and 0 skipped"):
             model.query(len(open_) + 1, candidates=candidates)
     assert_array_equal(model.query(5, candidates=np.ones(240, dtype=bool)), model.query(5))
 
@@ -239,6 +240,45 @@ def test_owned_mass_counts_all_points_once():
     assert_array_equal(owned_mass(forest, np.array([1, 0, 3])), [3, 1, 1])
 
 
+def slow_coverage_order(Y, sites, modes, weights, labeled, n_select, min_gain):
+    """All gains anew before each choice, ties to the first."""
+    D = cdist(Y[sites], Y[modes])
+    uncovered = cdist(Y[labeled], Y[modes]).min(axis=0) if len(labeled) else np.full(len(modes), D.max())
+    chosen = []
+    while len(chosen) < n_select:
+        gains = coverage_gain(uncovered, D, weights)
+        gains[chosen] = -1
+        best = gains.argmax()
+        if gains[best] / (weights.dot(uncovered) or 1) < min_gain:
+            break
+        chosen.append(best)
+        uncovered = np.minimum(uncovered, D[best])
+    return sites[chosen]
+
+
+@pytest.mark.parametrize("n_labeled", [0, 1, 7])
+@pytest.mark.parametrize("min_gain", [0.0, 0.05])
+@pytest.mark.parametrize("places", ["random", "duplicates", "grid", "one"])
+def test_coverage_order_is_that_of_all_gains_anew(places, min_gain, n_labeled):
+    rng = np.random.default_rng(0)
+    Y = {
+        "random": rng.normal(size=(150, 3)),
+        "duplicates": np.repeat(rng.normal(size=(30, 3)), 5, axis=0),
+        "grid": np.stack(np.divmod(np.arange(150), 15), axis=1).astype(float),  # many gains are equal
+        "one": np.ones((150, 2)),
+    }[places]
+    sites, modes = rng.permutation(150)[:100], rng.permutation(150)[:40]
+    weights = rng.integers(1, 4, 40).astype(float)
+    labeled = rng.permutation(150)[:n_labeled]
+    chosen, gains = coverage_order(Y, sites, modes, weights, labeled, 100, min_gain)
+    assert_array_equal(chosen, slow_coverage_order(Y, sites, modes, weights, labeled, 100, min_gain))
+    assert gains.shape == (100,) and gains.min() >= 0 and gains.max() <= 1
+    assert len(chosen) == 100 or min_gain > 0
+    for n_select in (1, 13):
+        fewer = coverage_order(Y, sites, modes, weights, labeled, n_select, min_gain)[0]
+        assert_array_equal(fewer, chosen[:n_select])
+
+
 # teach
 
 
@@ -305,8 +345,7 @@ def test_new_classes_are_welcome(blobs):
         (3, [0], ValueError, "indices must be a one-dimensional array"),
         ([3, 4, 3], [0, 1, 0], ValueError, "each index once"),
         ([3, 4], [0], ValueError, "got 2 indices, 1 labels"),
-        ([3, 4], [0, np.nan], ValueError, "the label of index 4 is missing"),
-        ([3, 4], [None, "a"], ValueError, "the label of index 3 is missing"),
+        ([3, 4], [None, "a"], ValueError, "all strings or all numbers"),
         ([3, 4], ["a", "b"], ValueError, "all strings or all numbers"),
         ([3, 4], [0, np.inf], ValueError, "infinity"),
         ([3, 4], [0.5, 1.5], ValueError, "continuous"),
@@ -324,14 +363,241 @@ def test_teach_before_fit():
         land().teach([0], [1])
 
 
-@pytest.mark.parametrize("missing_label", ["none", -1, 0])
-def test_teach_knows_the_marker(blobs, missing_label):
+# what nobody can tell
+
+
+def assert_nothing_else_but_skipped(model, expected, skipped):
+    """The model is the expected one but for what it does not ask for."""
+    assert_array_equal(model.skipped_indices_, skipped)
+    for name in ("labeled_indices_", "classes_", "transduction_", "label_distribution_"):
+        assert_array_equal(getattr(model, name), getattr(expected, name))
+    assert_array_equal(model.query_scores_[skipped], 0)
+    assert not np.isin(model.query(100), skipped).any()
+
+
+@variants
+def test_skipped_samples_have_no_label_and_are_not_asked_for_again(blobs, partly, params):
+    X, y = partly
+    model = land(**params).fit(X, y)
+    queries = model.query(6)
+    labels = blobs[1][queries].astype(float)
+    labels[[1, 4]] = np.nan
+    model.teach(queries, labels)
+    answered = ~np.isnan(labels)
+    expected = land(**params).fit(X, y).teach(queries[answered], labels[answered])
+    assert_nothing_else_but_skipped(model, expected, np.sort(queries[~answered]))
+    open_ = np.isnan(y)
+    open_[queries] = False
+    assert_array_equal(np.sort(model.query(open_.sum())), np.flatnonzero(open_))
+    with pytest.raises(ValueError, match="12 are labelled and 2 skipped: ask for fewer"):
+        model.query(open_.sum() + 1)
+    # a label that comes late counts as any other
+    late = queries[~answered]
+    assert_same(model.teach(late, blobs[1][late]), expected.teach(late, blobs[1][late]))
+    assert len(model.skipped_indices_) == 0
+    # and a fit forgets
+    assert len(model.teach([0, 1, 2], [None] * 3).fit(X, y).skipped_indices_) == 0
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("labels", [None, "partly", "integers"])
+def test_none_nan_and_na_are_never_an_answer(blobs, partly, labels, missing):
     X, y = blobs
-    y = np.array(["none", "some", "all"])[y] if missing_label == "none" else y - 1
+    given = {None: None, "partly": partly[1], "integers": np.where(np.isnan(partly[1]), -1, y)}[labels]
+    model = land().fit(X, given).teach([50, 51, 60], [missing, 2, missing])
+    expected = land().fit(X, given).teach([51], [2])
+    assert_nothing_else_but_skipped(model, expected, [50, 60])
+    if labels is not None:  # else the first to be given say what type labels have
+        assert model.classes_.dtype == expected.classes_.dtype
+
+
+@pytest.mark.parametrize(
+    "classes, missing, missing_label",
+    [
+        ([0, 1, 2], -1, "auto"),
+        ([0, 1, 2], -1, -1),
+        ([0, 1, 2], 0, 0),
+        (["bog", "fen", "lake"], "?", "?"),
+        (["bog", "fen", "lake"], "fen", "fen"),
+    ],
+)
+def test_the_marker_of_fit_is_no_answer(blobs, classes, missing, missing_label):
+    X, y = blobs
+    full = np.array(classes)[y]
+    known = (np.arange(240) % 8 == 0) & (full != missing)
+    y = np.where(known, full, missing)
     model = land(missing_label=missing_label).fit(X, y)
-    first = np.flatnonzero(y == missing_label)[0]
-    with pytest.raises(ValueError, match=f"the label of index {first} is missing"):
-        model.teach([first], [missing_label])
+    first, second = np.flatnonzero(~known)[[0, 5]]
+    label = np.setdiff1d(classes, [missing])[0]
+    expected = land(missing_label=missing_label).fit(X, y).teach([second], [label])
+    model.teach([first, second], np.array([missing, label]))
+    assert_nothing_else_but_skipped(model, expected, [first])
+
+
+def test_minus_one_is_no_answer_beside_other_integers_even_where_fit_saw_none(blobs):
+    X, _ = blobs
+    model = land().fit(X).teach([0, 1, 2], [-1, 5, 6])
+    assert_array_equal(model.skipped_indices_, [0])
+    assert_array_equal(model.teach([3], [-1]).classes_, [5, 6])
+    assert_array_equal(model.skipped_indices_, [0, 3])
+    # but it is a label where it is a class already, or where the marker says otherwise
+    signs = np.where(np.arange(240) < 5, -1, np.where(np.arange(240) < 10, 1, np.nan))
+    assert_array_equal(land().fit(X, signs).teach([20], [-1]).labeled_indices_, [*range(10), 20])
+    assert_array_equal(land(missing_label=None).fit(X).teach([20, 21], [-1, 4]).classes_, [-1, 4])
+
+
+def test_no_answer_takes_no_label_back(partly):
+    X, y = partly
+    labeled = np.flatnonzero(~np.isnan(y))
+    model = land().fit(X, y)
+    assert_array_equal(model.labeled_indices_, labeled)
+    assert_same(model.teach(labeled[:2], [np.nan, np.nan]), land().fit(X, y))
+    assert_array_equal(model.labeled_indices_, labeled)
+    assert len(model.skipped_indices_) == 0
+
+
+def test_all_can_be_skipped(blobs):
+    X, _ = blobs
+    model = land().fit(X).teach(np.arange(240), [None] * 240)
+    assert_array_equal(model.query_scores_, 0)
+    with pytest.raises(ValueError, match="only 0 candidates .* 0 are labelled and 240 skipped"):
+        model.query()
+
+
+# whole or not at all
+
+
+class Interrupt(Exception):
+    pass
+
+
+@pytest.mark.parametrize("error", [Interrupt, KeyboardInterrupt])
+@pytest.mark.parametrize("where", ["_propagate", "_explore", "_fit_graph"])
+def test_what_fails_leaves_the_model_as_it_was(blobs, partly, monkeypatch, where, error):
+    X, y = blobs
+    model, expected = land().fit(*partly).teach([50], [None]), land().fit(*partly).teach([50], [None])
+
+    def fail(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LANDClassifier, where, fail)
+        with pytest.raises(error):
+            model.fit(X[:100, :2], np.where(np.arange(100) < 50, y[:100], -1))
+        if where != "_fit_graph":
+            with pytest.raises(error):
+                model.teach([60, 61], [y[60], None])
+    assert_same(model, expected)
+    assert_array_equal(model.skipped_indices_, [50])
+    assert_array_equal(model.predict(X), expected.predict(X))
+    assert_same(model.teach([60], [y[60]]), expected.teach([60], [y[60]]))
+
+
+def test_a_fit_that_is_refused_leaves_the_one_before(partly):
+    X, y = partly
+    model, expected = land().fit(X, y), land().fit(X, y)
+    for bad_X, bad_y in [(X[:, :2], y[:-1]), (X[:, :2], np.full(240, np.nan)), (X[:, :1] * np.nan, y)]:
+        with pytest.raises(ValueError):
+            model.fit(bad_X, bad_y)
+        assert_same(model, expected)
+        assert_array_equal(model.predict(X), expected.predict(X))
+    with pytest.raises(ValueError, match="n_eigenpairs"):
+        model.set_params(n_eigenpairs=0).fit(X, y)
+    assert_same(model, expected)
+
+
+# parameters between fits
+
+OTHER_VALUES = {
+    "n_neighbors": 7,
+    "metric": "precomputed",
+    "kernel_scale": "global",
+    "n_eigenpairs": 3,
+    "diffusion_time": 2,
+    "density_neighbors": 5,
+    "propagation": "forest",
+    "n_steps": 2,
+    "query_score": "density",
+    "refine": True,
+    "min_gain": 0.9,
+    "missing_label": 0,
+    "n_jobs": 2,
+    "random_state": 5,
+    "verbose": 1,
+}
+
+
+@pytest.mark.parametrize("params", [{"refine": False}, {"propagation": "forest", "refine": False}])
+def test_parameters_set_after_fit_wait_for_the_next(blobs, partly, params):
+    X, y = blobs
+    assert OTHER_VALUES.keys() == land().get_params().keys()
+    fitted = pickle.dumps(land(**params).fit(*partly))
+    for others in [{name: value} for name, value in OTHER_VALUES.items()] + [OTHER_VALUES]:
+        expected, model = pickle.loads(fitted), pickle.loads(fitted).set_params(**others)
+        assert_array_equal(model.query(40), expected.query(40))
+        indices = np.array([50, 51, 52, 60])
+        assert_same(model.teach(indices, y[indices]), expected.teach(indices, y[indices]))
+        assert_array_equal(model.predict_proba(X + 0.1), expected.predict_proba(X + 0.1))
+
+
+@variants
+def test_the_number_of_jobs_changes_nothing(partly, params):
+    X, y = partly
+    expected = land(**params).fit(X, y)
+    assert_same(land(n_jobs=2, **params).fit(X, y), expected)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        assert_same(land(**params).fit(X, y), expected)
+    assert_array_equal(land(n_jobs=-1, **params).fit(X, y).predict_proba(X + 1), expected.predict_proba(X + 1))
+
+
+def test_as_many_threads_as_joblib_allows(partly, monkeypatch):
+    X, y = partly
+    asked = []
+
+    class Tree(graph_module.cKDTree):
+        def query(self, *args, workers=1, **kwargs):
+            asked.append(workers)
+            return super().query(*args, workers=workers, **kwargs)
+
+    monkeypatch.setattr(graph_module, "cKDTree", Tree)
+    for n_jobs, n_threads in [(None, 1), (1, 1), (3, 3), (-1, joblib.cpu_count())]:
+        asked.clear()
+        land(n_jobs=n_jobs).fit(X, y)
+        assert len(asked) >= 2 and set(asked) == {n_threads}
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        asked.clear()
+        land().fit(X, y)
+    assert set(asked) == {2}
+
+
+# picks that must not change
+
+PICKS = [
+    ({}, [[37, 223, 126, 89, 212, 195], [148, 167, 62, 128, 120, 122, 210, 34, 175, 160]], [136, 139, 127, 93, 109]),
+    (
+        {"refine": False},
+        [[37, 223, 126, 89, 212, 195], [148, 167, 62, 128, 120, 122, 210, 34, 217, 149]],
+        [178, 179, 65, 17, 96],
+    ),
+    (
+        {"propagation": "forest"},
+        [[73, 25, 126, 167, 58, 95], [146, 106, 22, 166, 151, 0, 76, 165, 203, 237]],
+        [92, 134, 43, 108, 91],
+    ),
+    (PAPER, [[73, 25, 126, 146, 34, 106], [167, 197, 6, 199, 166, 212, 69, 50, 138, 52]], [40, 8, 189, 108, 96]),
+]
+
+
+@pytest.mark.parametrize("params, first, last", PICKS, ids=lambda value: None)
+def test_picks_stay_the_same(blobs, params, first, last):
+    X, y = blobs
+    model = land(**params).fit(X)
+    for queries in first:
+        assert_array_equal(model.query(len(queries)), queries)
+        model.teach(queries, y[queries])
+    queries = model.query(10)
+    model.teach(queries, y[queries])
+    assert_array_equal(model.query(214)[-5:], last)
 
 
 # kinds of labels
@@ -750,6 +1016,8 @@ def test_bad_X(blobs):
         ({"kernel_scale": None}, ValueError),
         ({"propagation": "spread"}, ValueError),
         ({"query_score": "entropy"}, ValueError),
+        ({"n_jobs": 1.5}, TypeError),
+        ({"n_jobs": 0}, ValueError),
     ],
 )
 def test_bad_parameters(blobs, params, error):

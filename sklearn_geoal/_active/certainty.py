@@ -6,7 +6,8 @@ import numpy as np
 
 from .diffusion import margins
 
-CRITERIA = {"one_vs_all": ("min_abs", "norm"), "multivariate": ("uncertainty", "margin", "entropy")}
+# the first two are of one-vs-all diffusion, the others of multivariate diffusion
+CRITERIA = ("min_abs", "norm", "uncertainty", "margin", "entropy")
 
 
 def certainty(u, criterion, norm_order=1):

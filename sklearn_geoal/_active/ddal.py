@@ -1,10 +1,11 @@
 """Diffusion-based deep active learning (DDAL): ask where labels diffused over a network's representation are open."""
 
-import math
+from copy import deepcopy
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from joblib import effective_n_jobs
+from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_scalar
@@ -12,20 +13,24 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from .._net_classifier import NetClassifier
-from .._validation import check_choice, draw_seed
+from .._validation import check_choice, draw_seed, unchanged_on_error
 from .certainty import CRITERIA, certainty
 from .diffusion import diffuse_labels, select_spread
 from .forest import kernel_density
-from .graph import center_and_unit, kernel_weights, nearest_neighbors, random_walk
-from .queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
+from .graph import center_and_unit, kernel_weights, nearest_neighbors, random_walk, shortest_reach
+from .learner import NOTHING_KNOWN, ActiveLearner
 from .representation import representation, warm_started
 
 
 def _estimator_has(method):
-    return lambda self: hasattr(NetClassifier if self.estimator is None else self.estimator, method)
+    def check(self):
+        estimator = vars(self).get("_settings", vars(self))["estimator"]
+        return hasattr(NetClassifier if estimator is None else estimator, method)
+
+    return check
 
 
-class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
     """Diffusion-based deep active learning (DDAL).
 
     A classifier that is trained on the samples labelled so far, and asks for the next ones [1]_. The hidden
@@ -56,16 +61,14 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         neighbour, or that of one end (eq. (1) of [1]_, averaged over the two ends).
     n_steps : int or "auto", default=10
         Number T of diffusion steps. "auto" is log_K(n_samples), as in [1]_.
-    diffusion : {"one_vs_all", "multivariate"}, default="one_vs_all"
-        What is diffused: for each class +1 from its labels and -1 from those of others, starting from 0, or
-        distributions over the classes, starting from uniform ones.
-    criterion : str, default="auto"
-        How decided a sample is. With "one_vs_all": "min_abs", the smallest magnitude over the classes (eq. (6) of
-        [1]_), or "norm", the p-norm over the classes. With "multivariate": "uncertainty", the largest probability,
-        "margin", the difference of the two largest, or "entropy". "auto" is "min_abs" or "margin".
+    criterion : {"auto", "min_abs", "norm", "uncertainty", "margin", "entropy"}, default="auto"
+        How decided a sample is. For each class +1 is diffused from its labels and -1 from those of others, starting
+        from 0: "min_abs" is the smallest magnitude over the classes (eq. (6) of [1]_), "norm" the p-norm over the
+        classes. Or distributions over the classes are, starting from uniform ones: "uncertainty" is the largest
+        probability, "margin" the difference of the two largest, "entropy" says itself. "auto" is "min_abs".
     norm_order : float, default=1
         The p >= 1 of "norm", which may be ``np.inf``.
-    batch : {"sequential", "smallest"}, default="sequential"
+    batch_mode : {"sequential", "smallest"}, default="sequential"
         How the queries of a batch are chosen: one after another, each taken as labelled before the next is chosen, or
         those that are least decided all at once, as in [1]_, which often lie in one place.
     retrain_every : int or None, default=1
@@ -78,6 +81,10 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     missing_label : "auto", None, scalar or str, default="auto"
         Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
         -1 in an integer-valued y.
+    n_jobs : int, default=None
+        Number of parallel jobs of the search for neighbours. None means 1 unless in a :func:`joblib.parallel_config`
+        context, -1 means all processors. What the approximate search (above 100 000 samples) finds depends on it a
+        little, all else does not.
     random_state : int, RandomState instance or None, default=None
         Seed of the default estimator, and of the approximate search for neighbours (above 100 000 samples). An
         estimator that is given has its own.
@@ -97,7 +104,9 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         arrives; there once a label is known.
     query_scores_ : ndarray of shape (n_samples,)
         What the next query ranks the samples by: 1 where the diffused labels are not decided at all, 0 where a sample
-        is labelled.
+        is labelled or skipped.
+    labeled_indices_, skipped_indices_ : ndarray of int
+        Samples whose label is known, and those taught a missing one, which are not asked for again; ascending.
     embedding_ : ndarray of shape (n_samples, n_hidden)
         The representation of the samples of ``fit``.
     n_neighbors_, n_steps_ : int
@@ -114,7 +123,9 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     Notes
     -----
-    The algorithm of [1]_ is ``DDALQueryStrategy(estimator, kernel_scale="own", n_steps="auto", batch="smallest",
+    Parameters that are set after ``fit`` take effect at the next ``fit``.
+
+    The algorithm of [1]_ is ``DDALQueryStrategy(estimator, kernel_scale="own", n_steps="auto", batch_mode="smallest",
     warm_start=True)``, but for the graph, which is made symmetric here.
 
     References
@@ -144,13 +155,13 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         n_neighbors=10,
         kernel_scale="local",
         n_steps=10,
-        diffusion="one_vs_all",
         criterion="auto",
         norm_order=1,
-        batch="sequential",
+        batch_mode="sequential",
         retrain_every=1,
         warm_start=False,
         missing_label="auto",
+        n_jobs=None,
         random_state=None,
         verbose=0,
     ):
@@ -160,13 +171,13 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_neighbors = n_neighbors
         self.kernel_scale = kernel_scale
         self.n_steps = n_steps
-        self.diffusion = diffusion
         self.criterion = criterion
         self.norm_order = norm_order
-        self.batch = batch
+        self.batch_mode = batch_mode
         self.retrain_every = retrain_every
         self.warm_start = warm_start
         self.missing_label = missing_label
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -191,86 +202,18 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             If X, y or a parameter is invalid, y is given and holds no known label, or the estimator has no
             representation that "auto" could take.
         """
-        self._check_params()
-        # a fit that fails, or one without labels, must not leave those of other data behind
-        for name in ("embedding_", "query_scores_", "transduction_", "label_distribution_"):
-            vars(self).pop(name, None)
-        X = self._check_X(X, reset=True)
-        labeled, labels = known_labels(X, y, self.missing_label)
-        if not self.warm_start:
-            vars(self).pop("estimator_", None)
-        self._X, self._labeled, self._labels = X, labeled, labels
-        self._seed, self._n_taught = draw_seed(self.random_state), 0
-        return self.retrain()
-
-    def query(self, n_queries=1, candidates=None):
-        """Samples whose labels would tell most.
-
-        Parameters
-        ----------
-        n_queries : int, default=1
-            Number of samples to name.
-        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
-            The samples that may be asked for, as a mask or as indices. By default all without a label.
-
-        Returns
-        -------
-        indices : ndarray of shape (n_queries,)
-            Indices into the X of ``fit``, best first, none of them labelled.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer candidates without a label than ``n_queries``.
-        IndexError
-            If a candidate is no index into X.
-        """
-        check_is_fitted(self)
-        unlabeled = np.ones(len(self._X), dtype=bool)
-        unlabeled[self._labeled] = False
-        candidates = check_candidates(candidates, unlabeled)
-        check_n_queries(n_queries, candidates)
-        # among samples that are equally open, those out of reach for instance, the densest tells most
-        candidates = candidates[np.argsort(-self._density[candidates], kind="stable")]
-        open_ = 1 - self.query_scores_
-        if self.batch == "smallest":
-            return candidates[np.argsort(open_[candidates], kind="stable")[:n_queries]]
-        return select_spread(self._walk, open_, candidates, n_queries, self.n_steps_)
-
-    def teach(self, indices, labels):
-        """Add labels, train the estimator again if it is due, and diffuse all labels.
-
-        With ``retrain_every=1`` the result is that of ``fit`` with these labels in y.
-
-        Parameters
-        ----------
-        indices : array-like of int of shape (n_labels,)
-            Indices into the X of ``fit``. The label of a sample that has one is replaced.
-        labels : array-like of shape (n_labels,)
-            Their labels. Classes that were not known before are welcome.
-
-        Returns
-        -------
-        self : DDALQueryStrategy
-            Fitted classifier.
-
-        Raises
-        ------
-        ValueError
-            If there is not one label for each index, an index is repeated, a label is missing, labels mix strings and
-            numbers, or a parameter that was set since ``fit`` is invalid.
-        IndexError
-            If an index lies outside the X of ``fit``.
-        """
-        check_is_fitted(self)
-        self._check_params()
-        indices, labels = check_answers(indices, labels, len(self._X), self.missing_label)
-        self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
-        self._n_taught += 1
-        is_due = self.retrain_every is not None and self._n_taught % self.retrain_every == 0
-        if is_due or len(self._trained_classes) < 2:
-            return self.retrain()
-        return self._diffuse()
+        with unchanged_on_error(self):
+            self._check_params()
+            X = self._check_X(X, reset=True)
+            self._start(X, y)
+            if self.criterion == "auto":
+                self._settings.criterion = "min_abs"
+            self.n_steps_ = shortest_reach(len(X), self.n_neighbors) if self.n_steps == "auto" else self.n_steps
+            if not self.warm_start:
+                vars(self).pop("estimator_", None)
+            self._X, self._seed, self._n_taught = X, draw_seed(self.random_state), 0
+            self._retrain(with_graph=True)
+        return self
 
     def retrain(self):
         """Train the estimator on all labels known now, and build the graph of its new representation.
@@ -278,19 +221,11 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         self : DDALQueryStrategy
-            Fitted classifier.
         """
-        check_is_fitted(self, "_labels")
-        classes, codes = np.unique(self._labels, return_inverse=True)
-        if len(classes):
-            self._log(f"training on {len(codes)} labels")
-            self.estimator_ = self._trained(classes, self._X[self._labeled], codes)
-        self._trained_classes = classes
-        learned = callable(self.embedding) or self.embedding == "auto"
-        if learned or not hasattr(self, "embedding_"):
-            self._log(f"graph of {len(self._X)} samples")
-            self._build_graph()
-        return self._diffuse()
+        check_is_fitted(self)
+        with unchanged_on_error(self):
+            self._retrain()
+        return self
 
     def predict(self, X):
         """Labels of samples, by the trained estimator.
@@ -341,10 +276,11 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         elif self.n_steps != "auto":
             raise ValueError(f'n_steps must be a positive integer or "auto"; got {self.n_steps!r}.')
         check_choice("kernel_scale", self.kernel_scale, ("local", "own"))
-        check_choice("diffusion", self.diffusion, CRITERIA)
-        check_choice("criterion", self.criterion, ("auto", *CRITERIA[self.diffusion]))
+        check_choice("criterion", self.criterion, ("auto", *CRITERIA))
         check_scalar(self.norm_order, "norm_order", Real, min_val=1)
-        check_choice("batch", self.batch, ("sequential", "smallest"))
+        check_choice("batch_mode", self.batch_mode, ("sequential", "smallest"))
+        if self.n_jobs is not None:
+            check_scalar(self.n_jobs, "n_jobs", Integral)
         if self.retrain_every is not None:
             check_scalar(self.retrain_every, "retrain_every", Integral, min_val=1)
         is_one = callable(self.embedding) or hasattr(self.embedding, "transform")
@@ -354,73 +290,100 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
 
     def _check_X(self, X, reset):
-        return validate_data(
-            self, X, dtype=[np.float64, np.float32], allow_nd=True, reset=reset, ensure_min_samples=1 + reset
-        )
+        form = {"dtype": [np.float64, np.float32], "allow_nd": True, "ensure_min_samples": 1 + reset}
+        return validate_data(self, X, reset=reset, **form)
 
     def _check_X_to_predict(self, X):
         check_is_fitted(self)
-        X = self._check_X(X, reset=False)
         if not len(self.classes_):
-            raise NotFittedError(
-                "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
-            )
-        return X
+            raise NotFittedError(NOTHING_KNOWN)
+        return self._check_X(X, reset=False)
+
+    def _select(self, n_queries, candidates):
+        # among samples that are equally open, those out of reach for instance, the densest tells most
+        candidates = candidates[np.argsort(-self._density[candidates], kind="stable")]
+        open_ = 1 - self.query_scores_
+        if self._settings.batch_mode == "smallest":
+            return candidates[np.argsort(open_[candidates], kind="stable")[:n_queries]]
+        return select_spread(self._walk, open_, candidates, n_queries, self.n_steps_)
+
+    def _learn(self, is_new=True):
+        self._n_taught += is_new
+        every = self._settings.retrain_every
+        is_due = is_new and every is not None and self._n_taught % every == 0
+        if is_due or len(self._trained_classes) < 2:
+            self._retrain()
+        else:
+            self._diffuse()
+
+    def _retrain(self, with_graph=False):
+        """Train, build the graph again if it depends on the training or has to be, and diffuse."""
+        classes, codes = np.unique(self._labels, return_inverse=True)
+        if len(classes):
+            self._log(f"training on {len(codes)} labels")
+            self.estimator_ = self._trained(classes, self._X[self.labeled_indices_], codes)
+        self._trained_classes = classes
+        embedding = self._settings.embedding
+        if with_graph or callable(embedding) or (isinstance(embedding, str) and embedding == "auto"):
+            self._log(f"graph of {len(self._X)} samples")
+            self._build_graph()
+        self._diffuse()
 
     def _trained(self, classes, X, codes):
         """Estimator trained on the labelled samples, a constant one if they are all of one class."""
         if len(classes) == 1:
             return DummyClassifier(strategy="most_frequent").fit(X, codes)
-        if self.warm_start and np.array_equal(classes, vars(self).get("_trained_classes")):
-            return warm_started(self.estimator_).fit(X, codes)
-        estimator = NetClassifier(random_state=self._seed) if self.estimator is None else clone(self.estimator)
+        if self._settings.warm_start and np.array_equal(classes, vars(self).get("_trained_classes")):
+            # a copy, as a training that is interrupted must not leave the present one half-way
+            return warm_started(deepcopy(self.estimator_)).fit(X, codes)
+        estimator = self._settings.estimator
+        estimator = NetClassifier(random_state=self._seed) if estimator is None else clone(estimator)
         return estimator.fit(X, codes)
 
     def _embed(self):
         """Representation of all samples, (n_samples, n_hidden)."""
-        if hasattr(self.embedding, "transform"):
-            Z = clone(self.embedding).fit_transform(self._X)
-        elif self.embedding == "input" or len(self._trained_classes) < 2:
+        embedding = self._settings.embedding
+        if hasattr(embedding, "transform"):
+            Z = clone(embedding).fit_transform(self._X)
+        elif len(self._trained_classes) < 2 or (isinstance(embedding, str) and embedding == "input"):
             Z = self._X.reshape(len(self._X), -1)
-        elif callable(self.embedding):
-            Z = self.embedding(self.estimator_, self._X)
+        elif callable(embedding):
+            Z = embedding(self.estimator_, self._X)
         else:
-            Z = representation(self.estimator_, self._X, self.layer)
+            Z = representation(self.estimator_, self._X, self._settings.layer)
         check_consistent_length(self._X, Z)
         return check_array(Z, dtype=[np.float64, np.float32], input_name="embedding")
 
     def _build_graph(self):
+        settings = self._settings
         self.embedding_ = self._embed()
-        self.n_neighbors_ = min(self.n_neighbors, len(self.embedding_) - 1)
+        self.n_neighbors_ = min(settings.n_neighbors, len(self._X) - 1)
         location, unit = center_and_unit(self.embedding_)
         Z = (self.embedding_ - location) / unit
-        distances, indices = nearest_neighbors(Z, self.n_neighbors_, np.random.RandomState(self._seed))
+        rng = np.random.RandomState(self._seed)
+        distances, indices = nearest_neighbors(Z, self.n_neighbors_, rng, effective_n_jobs(settings.n_jobs))
         self._density = kernel_density(distances)
-        self._walk = random_walk(kernel_weights(distances, indices, self.kernel_scale))
+        self._walk = random_walk(kernel_weights(distances, indices, settings.kernel_scale))
 
     def _diffuse(self):
         """Everything that depends on labels and not on the training."""
-        # K^T points are within T steps
-        shortest = max(1, round(math.log(len(self._X)) / math.log(max(self.n_neighbors_, 2))))
-        self.n_steps_ = shortest if self.n_steps == "auto" else self.n_steps
         self.classes_, codes = np.unique(self._labels, return_inverse=True)
-        if not len(self.classes_):
-            self.query_scores_ = np.ones(len(self._X))
-            return self
-        all_codes = np.full(len(self._X), -1)
-        all_codes[self._labeled] = codes
-        u = diffuse_labels(self._walk, all_codes, len(self.classes_), self.n_steps_)
-        reached = u.sum(axis=1, keepdims=True)
-        default = {"one_vs_all": "min_abs", "multivariate": "margin"}[self.diffusion]
-        criterion = default if self.criterion == "auto" else self.criterion
-        self.query_scores_ = 1 - certainty(u, criterion, self.norm_order).astype(np.float64)
-        self.query_scores_[self._labeled] = 0
-        self.label_distribution_ = np.divide(u, reached, out=u, where=reached > 0)
-        beyond = np.flatnonzero(reached[:, 0] == 0)
-        if len(beyond):
-            self.label_distribution_[beyond] = self._estimator_proba(self._X[beyond])
-        self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
-        return self
+        self.query_scores_ = np.ones(self._n_samples)
+        for name in ("transduction_", "label_distribution_"):
+            vars(self).pop(name, None)
+        if len(self.classes_):
+            all_codes = np.full(self._n_samples, -1)
+            all_codes[self.labeled_indices_] = codes
+            u = diffuse_labels(self._walk, all_codes, len(self.classes_), self.n_steps_)
+            decided = certainty(u, self._settings.criterion, self._settings.norm_order)
+            self.query_scores_ = 1 - decided.astype(np.float64)
+            reached = u.sum(axis=1, keepdims=True)
+            self.label_distribution_ = np.divide(u, reached, out=u, where=reached > 0)
+            beyond = np.flatnonzero(reached[:, 0] == 0)
+            if len(beyond):
+                self.label_distribution_[beyond] = self._estimator_proba(self._X[beyond])
+            self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
+        self.query_scores_[~self._is_open()] = 0
 
     def _estimator_proba(self, X):
         """Probabilities of ``classes_`` by the estimator, which may have been trained on others: (n, n_classes)."""
@@ -435,15 +398,3 @@ class DDALQueryStrategy(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         p[:, np.searchsorted(self.classes_, self._trained_classes[still])] = known[:, still]
         total = p.sum(axis=1, keepdims=True)
         return np.divide(p, total, out=np.full_like(p, 1 / p.shape[1]), where=total > 0)
-
-    def _log(self, stage):
-        if self.verbose:
-            print(f"[DDALQueryStrategy] {stage}", flush=True)
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "query_scores_")
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = False
-        return tags

@@ -4,19 +4,25 @@ from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.spatial import cKDTree
-from sklearn.base import BaseEstimator, ClassifierMixin
+from joblib import effective_n_jobs
 from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import as_random_state, check_choice
-from .coverage import coverage_order, owned_mass
-from .diffusion import diffuse_labels, diffused_mass, margins, neighborhood_mean, select_spread
+from .._validation import as_random_state, check_choice, unchanged_on_error
+from .coverage import above_gain, coverage_order, owned_mass
+from .diffusion import diffuse_labels, diffused_mass, margins, nearest_label, neighborhood_mean, select_spread
 from .forest import density_forest, kernel_density
-from .graph import center_and_unit, kernel_weights, nearest_neighbors, neighbors_of_graph, random_walk
-from .queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
+from .graph import (
+    center_and_unit,
+    inverse_square_weights,
+    kernel_weights,
+    nearest_neighbors,
+    neighbors_of_graph,
+    random_walk,
+)
+from .learner import NOTHING_KNOWN, ActiveLearner
 from .spectrum import diffusion_coordinates, leading_eigenpairs
 
 # steps over which a query keeps the other queries of its batch away
@@ -25,7 +31,7 @@ _SPREAD_STEPS = 75
 _N_MODES = 200
 
 
-class LANDClassifier(ClassifierMixin, BaseEstimator):
+class LANDClassifier(ActiveLearner):
     """Active and semi-supervised classifier by diffusion on a nearest-neighbour graph.
 
     ``fit`` builds the graph of all samples, most or all of them without a label. ``query`` names the samples whose
@@ -75,6 +81,10 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
     missing_label : "auto", None, scalar or str, default="auto"
         Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
         -1 in an integer-valued y.
+    n_jobs : int, default=None
+        Number of parallel jobs of the searches for neighbours. None means 1 unless in a
+        :func:`joblib.parallel_config` context, -1 means all processors. What the approximate search (above 100 000
+        samples) finds depends on it a little, all else does not.
     random_state : int, RandomState instance or None, default=None
         Determines the start of the eigensolver and of the approximate search for neighbours (above 100 000 samples).
     verbose : bool or int, default=0
@@ -90,8 +100,10 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         Probability of each class for each sample of ``fit``; there once a label is known.
     query_scores_ : ndarray of shape (n_samples,)
         What the next query ranks the samples by, higher is better: the gain or score of exploring queries, or one
-        minus the margin of the diffused labels, averaged with that of its neighbourhood. 0 where a sample is labelled
-        or not considered.
+        minus the margin of the diffused labels, averaged with that of its neighbourhood. 0 where a sample is labelled,
+        skipped or not considered.
+    labeled_indices_, skipped_indices_ : ndarray of int
+        Samples whose label is known, and those taught a missing one, which are not asked for again; ascending.
     exploring_ : bool
         Whether the next query explores. It may do so again after it refined, where labels left a mode uncovered.
     density_ : ndarray of shape (n_samples,)
@@ -114,6 +126,8 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
+    Parameters that are set after ``fit`` take effect at the next ``fit``.
+
     Leave out masked pixels and borders filled with zeros: tens of thousands of equal rows have no neighbours but
     themselves, and the search among them grows as their number squared.
 
@@ -150,6 +164,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         refine=True,
         min_gain=0.06,
         missing_label="auto",
+        n_jobs=None,
         random_state=None,
         verbose=0,
     ):
@@ -165,6 +180,7 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         self.refine = refine
         self.min_gain = min_gain
         self.missing_label = missing_label
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -188,79 +204,15 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If X, y or a parameter is invalid, or y is given and holds no known label.
         """
-        self._check_params()
-        X = self._check_X(X, reset=True)
-        self._labeled, self._labels = known_labels(X, y, self.missing_label)
-        self._fit_graph(X)
-        self._update_labels()
-        return self
-
-    def query(self, n_queries=1, candidates=None):
-        """Samples whose labels would tell most.
-
-        Parameters
-        ----------
-        n_queries : int, default=1
-            Number of samples to name.
-        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
-            The samples that may be asked for, as a mask or as indices. By default all without a label.
-
-        Returns
-        -------
-        indices : ndarray of shape (n_queries,)
-            Indices into the X of ``fit``, best first, none of them labelled.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer candidates without a label than ``n_queries``.
-        IndexError
-            If a candidate is no index into X.
-        """
-        check_is_fitted(self)
-        candidates = check_candidates(candidates, self._unlabeled())
-        check_n_queries(n_queries, candidates)
-        queries, _ = self._explore(n_queries, candidates)
-        if len(queries) == n_queries:
-            return queries
-        scores = self._margins.astype(np.float64)
-        for query in queries:
-            points, mass = diffused_mass(self._walk, query, _SPREAD_STEPS)
-            scores[points] += mass
-        candidates = np.setdiff1d(candidates, queries)
-        n_left = n_queries - len(queries)
-        refining = select_spread(self._walk, scores, candidates, n_left, _SPREAD_STEPS)
-        return np.concatenate([queries, refining])
-
-    def teach(self, indices, labels):
-        """Add labels and label all samples anew, without building the graph again.
-
-        The result is that of ``fit`` with these labels in y.
-
-        Parameters
-        ----------
-        indices : array-like of int of shape (n_labels,)
-            Indices into the X of ``fit``. The label of a sample that has one is replaced.
-        labels : array-like of shape (n_labels,)
-            Their labels. Classes that were not known before are welcome.
-
-        Returns
-        -------
-        self : LANDClassifier
-            Fitted classifier.
-
-        Raises
-        ------
-        ValueError
-            If there is not one label for each index, an index is repeated, a label is missing, or labels mix strings
-            and numbers.
-        IndexError
-            If an index lies outside the X of ``fit``.
-        """
-        check_is_fitted(self)
-        indices, labels = check_answers(indices, labels, len(self.density_), self.missing_label)
-        self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
-        self._update_labels()
+        with unchanged_on_error(self):
+            self._check_params()
+            X = self._check_X(X, self.metric, reset=True)
+            self._start(X, y)
+            if self.query_score == "auto":
+                # the forest hands a label to what lies below its sample alone
+                self._settings.query_score = "coverage" if self.propagation == "diffusion" else "mass"
+            self._fit_graph(X)
+            self._learn()
         return self
 
     def predict(self, X):
@@ -303,24 +255,19 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
             If no label is known.
         """
         check_is_fitted(self)
-        X = self._check_X(X, reset=False)
-        if not len(self._labeled):
-            raise NotFittedError(
-                "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
-            )
-        if self.metric == "euclidean":
+        X = self._check_X(X, self._settings.metric, reset=False)
+        if not len(self.labeled_indices_):
+            raise NotFittedError(NOTHING_KNOWN)
+        if self._settings.metric == "euclidean":
             X = (X - self._location) / self._unit
         distances, neighbors = self._index.kneighbors(X)
-        nearest = distances[:, :1]
-        # 1 / d^2 in units of the nearest; a neighbour at distance 0 leaves no weight to others
-        ratio = np.divide(nearest, distances, out=np.ones_like(distances), where=distances > 0)
-        weights = ratio**2
-        weights /= weights.sum(axis=1, keepdims=True)
-        return np.einsum("qk,qkc->qc", weights, self.label_distribution_[neighbors])
+        return np.einsum("qk,qkc->qc", inverse_square_weights(distances), self.label_distribution_[neighbors])
 
     def _check_params(self):
         for name, least in (("n_neighbors", 1), ("n_eigenpairs", 1), ("density_neighbors", 1), ("n_steps", 1)):
             check_scalar(getattr(self, name), name, Integral, min_val=least)
+        if self.n_jobs is not None:
+            check_scalar(self.n_jobs, "n_jobs", Integral)
         check_scalar(self.diffusion_time, "diffusion_time", Real, min_val=0)
         check_scalar(self.min_gain, "min_gain", Real, min_val=0, max_val=1)
         for name in ("diffusion_time", "min_gain", "kernel_scale"):
@@ -334,129 +281,120 @@ class LANDClassifier(ClassifierMixin, BaseEstimator):
         else:
             check_choice("kernel_scale", self.kernel_scale, ("local", "global"))
 
-    def _check_X(self, X, reset):
-        accepted = "csr" if self.metric == "precomputed" else False
+    def _check_X(self, X, metric, reset):
+        accepted = "csr" if metric == "precomputed" else False
         X = validate_data(
             self, X, accept_sparse=accepted, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1 + reset
         )
-        if self.metric == "precomputed" and not sp.issparse(X):
+        if metric == "euclidean":
+            return X
+        if not sp.issparse(X):
             raise ValueError(
                 'metric="precomputed" takes a sparse matrix of distances to neighbours, got a dense one: '
                 "make it with sklearn.neighbors.kneighbors_graph or KNeighborsTransformer, mode='distance'."
             )
-        if self.metric == "precomputed" and reset and X.shape[0] != X.shape[1]:
+        if reset and X.shape[0] != X.shape[1]:
             raise ValueError(f"A graph of distances must be square, got shape {X.shape}.")
-        if self.metric == "precomputed":
-            return sort_graph_by_row_values(X, copy=True, warn_when_not_sorted=False)
-        return X
+        return sort_graph_by_row_values(X, copy=True, warn_when_not_sorted=False)
 
     def _fit_graph(self, X):
         """Everything that does not depend on labels."""
-        rng = as_random_state(self.random_state)
-        n_samples = X.shape[0]
+        rng, n_samples, n_jobs = as_random_state(self.random_state), X.shape[0], effective_n_jobs(self.n_jobs)
         self.n_neighbors_ = min(self.n_neighbors, n_samples - 1)
         n_density = min(self.density_neighbors, n_samples - 1)
         self._log(f"neighbours of {n_samples} samples")
+        self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric=self.metric, n_jobs=self.n_jobs)
         if self.metric == "precomputed":
             distances, indices = neighbors_of_graph(X, self.n_neighbors_, n_density)
-            self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric="precomputed").fit(X)
         else:
             self._location, self._unit = center_and_unit(X)
             X = (X - self._location) / self._unit
-            distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng)
+            distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng, n_jobs)
             distances = distances * self._unit
-            self._index = NearestNeighbors(n_neighbors=self.n_neighbors_).fit(X)
+        self._index.fit(X)
         self._log("graph and its spectrum")
         self.density_ = kernel_density(distances[:, :n_density])
-        near = slice(self.n_neighbors_)
-        W = kernel_weights(distances[:, near], indices[:, near], self.kernel_scale)
+        k = self.n_neighbors_
+        W = kernel_weights(distances[:, :k], indices[:, :k], self.kernel_scale)
         self._walk = random_walk(W)
         self.eigenvalues_, eigenvectors = leading_eigenpairs(W, min(self.n_eigenpairs, n_samples), rng)
         self.diffusion_map_ = diffusion_coordinates(self.eigenvalues_, eigenvectors, self.diffusion_time)
         self._log("nearest samples of higher density")
-        self._forest = density_forest(self.diffusion_map_, self.density_)
+        self._forest = density_forest(self.diffusion_map_, self.density_, n_jobs)
         weight = self.density_ if self.query_score == "density" else self._forest.mass()
         self._mode_scores = weight * self._forest.rho
+        self._ranking = np.argsort(-self._mode_scores, kind="stable")
+        self._mode_mass = owned_mass(self._forest, self._ranking[:_N_MODES])
 
-    def _update_labels(self):
+    def _learn(self, is_new=True):
         """Everything that depends on labels."""
         self.classes_, codes = np.unique(self._labels, return_inverse=True)
         for name in ("transduction_", "label_distribution_", "_margins"):
             vars(self).pop(name, None)
         if len(self.classes_):
-            self._codes = np.full(len(self.density_), -1)
-            self._codes[self._labeled] = codes
+            self._codes = np.full(self._n_samples, -1)
+            self._codes[self.labeled_indices_] = codes
             self.label_distribution_ = self._propagate()
             self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
-        unlabeled = np.flatnonzero(self._unlabeled())
-        self.query_scores_ = np.zeros(len(self.density_))
-        if len(unlabeled):
-            queries, scores = self._explore(1, unlabeled)
+        candidates = np.flatnonzero(self._is_open())
+        self.query_scores_ = np.zeros(self._n_samples)
+        self.exploring_ = False
+        if len(candidates):
+            queries, scores = self._explore(1, candidates)
             self.exploring_ = len(queries) > 0
-            self.query_scores_[unlabeled] = scores if self.exploring_ else 1 - self._margins[unlabeled]
-        else:
-            self.exploring_ = False
+            self.query_scores_[candidates] = scores if self.exploring_ else 1 - self._margins[candidates]
 
     def _propagate(self):
         """Distribution of labels over all samples, (n_samples, n_classes)."""
-        n_classes = len(self.classes_)
-        if self.propagation == "diffusion" or self.refine:
-            distribution = diffuse_labels(self._walk, self._codes, n_classes, self.n_steps, averaged=True)
+        n_classes, settings = len(self.classes_), self._settings
+        if settings.propagation == "diffusion" or settings.refine:
+            distribution = diffuse_labels(self._walk, self._codes, n_classes, settings.n_steps, averaged=True)
             own = margins(distribution)
             # a label in the middle of an undecided region tells more than one at its edge or on an outlier
             self._margins = (own + neighborhood_mean(self._walk, own, n_steps=2)) / 2
-        if self.propagation == "diffusion":
+        if settings.propagation == "diffusion":
             total = distribution.sum(axis=1, keepdims=True)
             np.divide(distribution, total, out=distribution, where=total > 0)
-            open_ = total[:, 0] == 0
+            beyond = np.flatnonzero(total[:, 0] == 0)
         else:
             codes = self._forest.inherit(self._codes)
             distribution = np.eye(n_classes, dtype=np.float32)[codes]
-            open_ = codes < 0
+            beyond = np.flatnonzero(codes < 0)
         # out of reach of any label: the nearest one in diffusion distance
-        Y = self.diffusion_map_
-        _, nearest = cKDTree(Y[self._labeled]).query(Y[open_])
-        distribution[open_] = np.eye(n_classes, dtype=np.float32)[self._codes[self._labeled[nearest]]]
+        codes = nearest_label(self.diffusion_map_, self.labeled_indices_, self._codes, beyond)
+        distribution[beyond] = np.eye(n_classes, dtype=np.float32)[codes]
         return distribution
+
+    def _select(self, n_queries, candidates):
+        """Exploring queries as long as they gain enough, then refining ones, away from these and from each other."""
+        queries, _ = self._explore(n_queries, candidates)
+        if len(queries) == n_queries:
+            return queries
+        scores = self._margins.astype(np.float64)
+        for query in queries:
+            points, mass = diffused_mass(self._walk, query, _SPREAD_STEPS)
+            scores[points] += mass
+        candidates = np.setdiff1d(candidates, queries)
+        refining = select_spread(self._walk, scores, candidates, n_queries - len(queries), _SPREAD_STEPS)
+        return np.concatenate([queries, refining])
 
     def _explore(self, n_queries, candidates):
         """Exploring queries, fewer than asked for where refining ones are better, and the scores of the candidates."""
-        can_refine = self.refine and len(self.classes_) > 1
-        min_gain = self.min_gain if can_refine else 0.0
-        mode_scores = self._mode_scores
-        ranked = candidates[np.argsort(-mode_scores[candidates], kind="stable")]
-        scores = np.zeros(len(mode_scores))
-        if self._query_score() == "coverage":
-            modes = np.argsort(-mode_scores, kind="stable")[:_N_MODES]
-            sites = ranked[: max(_N_MODES, n_queries)]
-            weights = owned_mass(self._forest, modes)
+        min_gain = self._settings.min_gain if self._settings.refine and len(self.classes_) > 1 else 0.0
+        ranked = self._ranking[np.isin(self._ranking, candidates)]
+        scores = np.zeros(self._n_samples)
+        if self._settings.query_score == "coverage":
+            sites, modes = ranked[: max(_N_MODES, n_queries)], self._ranking[:_N_MODES]
             queries, scores[sites] = coverage_order(
-                self.diffusion_map_, sites, modes, weights, self._labeled, n_queries, min_gain
+                self.diffusion_map_, sites, modes, self._mode_mass, self.labeled_indices_, n_queries, min_gain
             )
         else:
-            scores[candidates] = mode_scores[candidates]
-            top = mode_scores[ranked[:n_queries]]
-            left = mode_scores[self._unlabeled()].sum() - np.concatenate([[0], np.cumsum(top)[:-1]])
-            stop = np.flatnonzero(top < min_gain * left)
-            queries = ranked[: stop[0] if len(stop) else n_queries]
+            scores[candidates] = self._mode_scores[candidates]
+            top = ranked[:n_queries]
+            queries = top[: above_gain(scores[top], self._mode_scores[self._is_open()].sum(), min_gain)]
         return queries, scores[candidates]
-
-    def _query_score(self):
-        if self.query_score == "auto":
-            return "coverage" if self.propagation == "diffusion" else "mass"
-        return self.query_score
-
-    def _unlabeled(self):
-        unlabeled = np.ones(len(self.density_), dtype=bool)
-        unlabeled[self._labeled] = False
-        return unlabeled
-
-    def _log(self, stage):
-        if self.verbose:
-            print(f"[LANDClassifier] {stage}", flush=True)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = False
         tags.input_tags.sparse = tags.input_tags.pairwise = self.metric == "precomputed"
         return tags

@@ -6,12 +6,12 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length, check_scalar
 
-from .._labels import encode_labels, labeled_mask
+from .._labels import answered_mask, is_auto, labeled_mask, plain_labels, resolved_marker
 from .._validation import check_indices
 
 
 def known_labels(X, y, missing_label):
-    """Indices of the samples labelled in the y of ``fit``, and their labels; both empty if y is None.
+    """Indices of the samples labelled in the y of ``fit``, their labels, and the marker that the others have.
 
     Raises
     ------
@@ -19,13 +19,12 @@ def known_labels(X, y, missing_label):
         If X and y differ in length, or y is invalid or holds no known label.
     """
     if y is None:
-        return np.empty(0, dtype=np.int64), np.empty(0)
+        return np.empty(0, dtype=np.int64), np.empty(0), missing_label
     check_consistent_length(X, y)
-    classes, codes = encode_labels(y, missing_label)
-    if not len(classes):
+    y, labeled = labeled_mask(y, missing_label)
+    if not labeled.any():
         raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
-    labeled = np.flatnonzero(codes >= 0)
-    return labeled, classes[codes[labeled]]
+    return np.flatnonzero(labeled), plain_labels(y[labeled]), resolved_marker(y, labeled, missing_label)
 
 
 def check_candidates(candidates, allowed):
@@ -57,7 +56,7 @@ def check_candidates(candidates, allowed):
     return np.flatnonzero(candidates & allowed)
 
 
-def check_n_queries(n_queries, candidates):
+def check_n_queries(n_queries, n_candidates, n_labeled, n_skipped):
     """Check that so many of the candidates can be asked for.
 
     Raises
@@ -66,37 +65,50 @@ def check_n_queries(n_queries, candidates):
         If ``n_queries`` is no positive integer or larger than the number of candidates.
     """
     check_scalar(n_queries, "n_queries", Integral, min_val=1)
-    if n_queries > len(candidates):
+    if n_queries > n_candidates:
         raise ValueError(
-            f"n_queries={n_queries}, but only {len(candidates)} candidates are without a label: "
-            "ask for fewer or allow more candidates."
+            f"n_queries={n_queries}, but only {n_candidates} candidates are neither labelled nor skipped; of all "
+            f"samples {n_labeled} are labelled and {n_skipped} skipped: ask for fewer or allow more candidates."
         )
 
 
-def check_answers(indices, labels, n_samples, missing_label):
-    """Indices and labels given to ``teach``, as arrays.
+def read_answers(indices, labels, n_samples, marker, known):
+    """Read what ``teach`` is given.
+
+    Parameters
+    ----------
+    indices, labels : array-like of shape (n_labels,)
+    n_samples : int
+    marker, known
+        The marker of a missing label and the known labels so far, as for :func:`~sklearn_geoal._labels.answered_mask`.
+
+    Returns
+    -------
+    labeled, answers : ndarray of shape (n_answers,)
+        Indices of the samples that have an answer, and these.
+    skipped : ndarray of int
+        Those whose label is missing.
+    marker : "auto", None, scalar or str
+        The marker from now on.
 
     Raises
     ------
     ValueError
-        If there is not one label for each index, an index is repeated, or a label is missing.
+        If there is not one label for each index, an index is repeated, or a label is invalid.
     IndexError
         If an index lies outside.
     """
     indices = check_indices("indices", indices, n_samples)
-    marker = None if isinstance(missing_label, str) and missing_label == "auto" else missing_label
-    labels, known = labeled_mask(labels, marker)
-    if len(labels) != len(indices):
-        raise ValueError(f"teach needs one label for each index; got {len(indices)} indices, {len(labels)} labels.")
-    if not known.all():
-        raise ValueError(f"teach takes known labels; the label of index {indices[~known][0]} is missing.")
+    answers, answered, marker = answered_mask(labels, marker, known)
+    if len(answered) != len(indices):
+        raise ValueError(f"teach needs one label for each index; got {len(indices)} indices, {len(answered)} labels.")
     if len(np.unique(indices)) < len(indices):
         raise ValueError("teach takes each index once; got some of them repeatedly.")
-    return indices, labels
+    return indices[answered], answers, indices[~answered], marker
 
 
 def add_answers(labeled, labels, new_indices, new_labels):
-    """Labelled indices and their labels with new ones, which replace older labels of the same index.
+    """Labelled indices, ascending, and their labels with new ones, which replace older labels of the same index.
 
     Raises
     ------
@@ -104,7 +116,9 @@ def add_answers(labeled, labels, new_indices, new_labels):
         If one holds strings and the other numbers.
     """
     kept = ~np.isin(labeled, new_indices)
-    return np.concatenate([labeled[kept], new_indices]), join_labels(labels[kept], new_labels)
+    indices = np.concatenate([labeled[kept], new_indices])
+    order = np.argsort(indices)
+    return indices[order], join_labels(labels[kept], new_labels)[order]
 
 
 def join_labels(known, new):
@@ -122,7 +136,27 @@ def join_labels(known, new):
             f"The labels known so far are like {known[0]!r}, the new ones like {new[0]!r}: "
             "labels must be all strings or all numbers."
         )
+    if known.dtype.kind in "iu" and new.dtype.kind == "f":
+        new = new.astype(np.int64)  # whole numbers that came beside a NaN
     return np.concatenate([known, new])
+
+
+def find_learner(estimator):
+    """The active learner that an estimator, itself one or a Pipeline that ends in one, comes down to.
+
+    Raises
+    ------
+    TypeError
+        If the learner has no ``query`` or no ``teach``.
+    """
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    for verb in ("query", "teach"):
+        if not hasattr(estimator, verb):
+            raise TypeError(
+                f"{type(estimator).__name__} has no method {verb!r}: an active learner needs query and teach."
+            )
+    return estimator
 
 
 def fit_learner(estimator, X, labeled, labels):
@@ -133,21 +167,14 @@ def fit_learner(estimator, X, labeled, labels):
     TypeError
         If the learner has no ``query`` or no ``teach``.
     """
-    learner = estimator
-    while isinstance(learner, Pipeline):
-        learner = learner[-1]
-    for verb in ("query", "teach"):
-        if not hasattr(learner, verb):
-            raise TypeError(
-                f"{type(learner).__name__} has no method {verb!r}: an active learner needs query and teach."
-            )
+    learner = find_learner(estimator)
     if not len(labeled):
         estimator.fit(X)
         return learner
     marker = learner.get_params().get("missing_label", "auto")
     # an object array, since it holds labels and markers of any types as they are
     n_samples = X.shape[0] if hasattr(X, "shape") else len(X)  # a sparse matrix has no length
-    y = np.full(n_samples, None if isinstance(marker, str) and marker == "auto" else marker, dtype=object)
+    y = np.full(n_samples, None if is_auto(marker) else marker, dtype=object)
     y[labeled] = labels
     estimator.fit(X, y)
     return learner

@@ -4,15 +4,15 @@ import inspect
 
 import numpy as np
 from skactiveml.base import SkactivemlClassifier
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._active.queries import add_answers, check_answers, check_candidates, check_n_queries, known_labels
-from .._validation import as_random_state
+from .._active.learner import NOTHING_KNOWN, ActiveLearner
+from .._validation import as_random_state, unchanged_on_error
 
 
-class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class PoolLearner(MetaEstimatorMixin, ActiveLearner):
     """Active learner made of a classifier and a query strategy of scikit-activeml.
 
     The classifier learns from the labelled samples alone, anew after each `teach`, and the strategy names the samples
@@ -49,6 +49,8 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         The fitted classifier; there once two classes are known.
     strategy_ : skactiveml.base.SingleAnnotatorPoolQueryStrategy
         The strategy in use.
+    labeled_indices_, skipped_indices_ : ndarray of int
+        Samples whose label is known, and those taught a missing one, which are not asked for again; ascending.
     n_features_in_ : int
         Number of features seen during ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -92,7 +94,7 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def transduction_(self):
         """Label of each sample of ``fit``: the known one or the predicted one; there once a label is known."""
         labels = self._predict(self._X)
-        labels[self._labeled] = self._labels
+        labels[self.labeled_indices_] = self._labels
         return labels
 
     def fit(self, X, y=None):
@@ -119,97 +121,14 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         if isinstance(self.strategy, type) or not hasattr(self.strategy, "query"):
             raise TypeError(f"strategy must be a query strategy, such as RandomSampling(); got {self.strategy!r}.")
-        self._X = validate_data(self, X, allow_nd=True)
-        self._labeled, self._labels = known_labels(X, y, self.missing_label)
-        rng = as_random_state(self.random_state)
-        self._order = rng.permutation(len(self._X))
-        self._unfitted = fill_random_states(clone(self.estimator), rng)
-        self.strategy_ = fill_random_states(clone(self.strategy), rng)
-        for name, value in self.strategy_.get_params().items():
-            parameter = name.rpartition("__")[2]
-            if parameter == "missing_label":
-                self.strategy_.set_params(**{name: np.nan})
-            elif parameter == "clf_embedding_flag_name" and value is None and self.representation is not None:
-                self.strategy_.set_params(**{name: "return_embeddings"})
-        if "reg" in self._strategy_parameters():
-            raise TypeError(
-                f"{type(self.strategy_).__name__} is a strategy for regression: PoolLearner takes those for classes."
-            )
-        self._update()
-        return self
-
-    def query(self, n_queries=1, candidates=None):
-        """Samples that the strategy would have labelled next.
-
-        Parameters
-        ----------
-        n_queries : int, default=1
-            Number of samples to name.
-        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
-            The samples that may be asked for, as a mask or as indices. By default all without a label.
-
-        Returns
-        -------
-        indices : ndarray of shape (n_queries,)
-            Indices into the X of ``fit``, in the strategy's order, none of them labelled.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer candidates without a label than ``n_queries``.
-        IndexError
-            If a candidate is no index into X.
-        """
-        check_is_fitted(self)
-        candidates = check_candidates(candidates, np.isnan(self._codes))
-        check_n_queries(n_queries, candidates)
-        asked = self._strategy_parameters()
-        models = [name for name in ("clf", "ensemble", "estimator") if name in asked]
-        needs_classifier = models or "discriminator" in asked
-        if not hasattr(self, "_classifier") and (needs_classifier or self.representation is not None):
-            return self._order[np.isin(self._order, candidates)][:n_queries]
-        given = {}
-        for name in models:
-            # strategies that foresee the effect of a label train the classifier themselves
-            given |= {name: self._classifier, f"fit_{name}": "ignore_partial_fit" in asked}
-        if "discriminator" in asked:
-            given["discriminator"] = self._make_classifier(n_classes=2)
-        X = self._X
-        if not needs_classifier and self.representation is not None:
-            X = self.representation(self.estimator_, X)
-        elif not needs_classifier:
-            X = X.reshape(len(X), -1)
-        return np.asarray(
-            self.strategy_.query(X, self._codes, candidates=candidates, batch_size=int(n_queries), **given)
-        )
-
-    def teach(self, indices, labels):
-        """Add labels and train the classifier anew.
-
-        Parameters
-        ----------
-        indices : array-like of int of shape (n_labels,)
-            Indices into the X of ``fit``. The label of a sample that has one is replaced.
-        labels : array-like of shape (n_labels,)
-            Their labels. Classes that were not known before are welcome.
-
-        Returns
-        -------
-        self : PoolLearner
-            Fitted learner.
-
-        Raises
-        ------
-        ValueError
-            If there is not one label for each index, an index is repeated, a label is missing, or labels mix strings
-            and numbers.
-        IndexError
-            If an index lies outside the X of ``fit``.
-        """
-        check_is_fitted(self)
-        indices, labels = check_answers(indices, labels, len(self._X), self.missing_label)
-        self._labeled, self._labels = add_answers(self._labeled, self._labels, indices, labels)
-        self._update()
+        with unchanged_on_error(self):
+            self._X = validate_data(self, X, allow_nd=True)
+            self._start(self._X, y)
+            rng = as_random_state(self.random_state)
+            self._order = rng.permutation(len(self._X))
+            self._unfitted = fill_random_states(clone(self.estimator), rng)
+            self.strategy_ = self._prepared(fill_random_states(clone(self.strategy), rng))
+            self._learn()
         return self
 
     def predict(self, X):
@@ -233,11 +152,46 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         return self._predict(validate_data(self, X, allow_nd=True, reset=False))
 
-    def _update(self):
+    def _prepared(self, strategy):
+        """The strategy with our marker of a missing label, and told to use the representation."""
+        for name, value in strategy.get_params().items():
+            parameter = name.rpartition("__")[2]
+            if parameter == "missing_label":
+                strategy.set_params(**{name: np.nan})
+            elif parameter == "clf_embedding_flag_name" and value is None and self.representation is not None:
+                strategy.set_params(**{name: "return_embeddings"})
+        if "reg" in asked_by(strategy):
+            raise TypeError(
+                f"{type(strategy).__name__} is a strategy for regression: PoolLearner takes those for classes."
+            )
+        return strategy
+
+    def _select(self, n_queries, candidates):
+        asked, representation = asked_by(self.strategy_), self._settings.representation
+        models = [name for name in ("clf", "ensemble", "estimator") if name in asked]
+        needs_classifier = models or "discriminator" in asked
+        if not hasattr(self, "_classifier") and (needs_classifier or representation is not None):
+            return self._order[np.isin(self._order, candidates)][:n_queries]
+        given = {}
+        for name in models:
+            # strategies that foresee the effect of a label train the classifier themselves
+            given |= {name: self._classifier, f"fit_{name}": "ignore_partial_fit" in asked}
+        if "discriminator" in asked:
+            given["discriminator"] = self._make_classifier(n_classes=2)
+        X = self._X
+        if not needs_classifier and representation is not None:
+            X = representation(self.estimator_, X)
+        elif not needs_classifier:
+            X = X.reshape(len(X), -1)
+        return np.asarray(
+            self.strategy_.query(X, self._codes, candidates=candidates, batch_size=int(n_queries), **given)
+        )
+
+    def _learn(self, is_new=True):
         """Everything that depends on labels."""
         self.classes_, known = np.unique(self._labels, return_inverse=True)
         self._codes = np.full(len(self._X), np.nan)
-        self._codes[self._labeled] = known
+        self._codes[self.labeled_indices_] = known
         for name in ("estimator_", "_classifier"):
             vars(self).pop(name, None)
         if len(self.classes_) > 1:
@@ -246,30 +200,23 @@ class PoolLearner(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _predict(self, X):
         if not len(self.classes_):
-            raise NotFittedError(
-                "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
-            )
+            raise NotFittedError(NOTHING_KNOWN)
         if len(self.classes_) == 1:
             return np.repeat(self.classes_, len(X))
         return self.classes_[self._classifier.predict(X).astype(np.int64)]
 
     def _make_classifier(self, n_classes):
         classes = np.arange(n_classes)
-        if isinstance(self.estimator, SkactivemlClassifier):
+        if isinstance(self._unfitted, SkactivemlClassifier):
             return clone(self._unfitted).set_params(classes=classes, missing_label=np.nan)
-        return _CodeClassifier(self._unfitted, classes, self.representation)
+        return _CodeClassifier(self._unfitted, classes, self._settings.representation)
 
-    def _strategy_parameters(self):
-        """What the strategy's query asks for, or that of the strategy that it wraps."""
-        strategy = self.strategy_
-        while hasattr(strategy, "query_strategy"):
-            strategy = strategy.query_strategy
-        return inspect.signature(strategy.query).parameters
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = False
-        return tags
+def asked_by(strategy):
+    """What the query of a strategy asks for, or that of the strategy that it wraps."""
+    while hasattr(strategy, "query_strategy"):
+        strategy = strategy.query_strategy
+    return inspect.signature(strategy.query).parameters
 
 
 class _CodeClassifier(SkactivemlClassifier):

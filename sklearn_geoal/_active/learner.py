@@ -1,0 +1,114 @@
+"""The verbs that all active learners share."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
+
+from .._validation import unchanged_on_error
+from .queries import add_answers, check_candidates, check_n_queries, known_labels, read_answers
+
+NOTHING_KNOWN = "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
+
+
+class ActiveLearner(ClassifierMixin, BaseEstimator):
+    """A classifier that asks for labels, and what it keeps of the answers.
+
+    The ``fit`` of a subclass calls ``_start``. ``_select`` chooses among candidates, ``_learn`` does everything that
+    depends on labels. All of them read the parameters from ``_settings``, where they are as ``fit`` saw them.
+    """
+
+    def query(self, n_queries=1, candidates=None):
+        """Samples whose labels would tell most.
+
+        Parameters
+        ----------
+        n_queries : int, default=1
+            Number of samples to name.
+        candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
+            The samples that may be asked for, as a mask or as indices. By default all.
+
+        Returns
+        -------
+        indices : ndarray of shape (n_queries,)
+            Indices into the X of ``fit``, best first, none of them labelled or skipped.
+
+        Raises
+        ------
+        ValueError
+            If fewer candidates than ``n_queries`` are neither labelled nor skipped.
+        IndexError
+            If a candidate is no index into X.
+        """
+        check_is_fitted(self)
+        candidates = check_candidates(candidates, self._is_open())
+        check_n_queries(n_queries, len(candidates), len(self.labeled_indices_), len(self.skipped_indices_))
+        return self._select(n_queries, candidates)
+
+    def teach(self, indices, labels):
+        """Add labels.
+
+        The result is that of ``fit`` with these labels in y, but for training that is put off (``retrain_every``). If
+        teaching fails or is interrupted, the estimator is as it was before.
+
+        Parameters
+        ----------
+        indices : array-like of int of shape (n_labels,)
+            Indices into the X of ``fit``.
+        labels : array-like of shape (n_labels,)
+            Their labels. Classes that were not known before are welcome. A new label replaces that of a sample that
+            has one. A missing label says that nobody can tell: the sample is not asked for again unless it is taught
+            a label later; that of a sample that has one already stays. Missing are NaN, None and what ``fit`` took as
+            the marker, and, where ``missing_label="auto"``, -1 beside other integers, unless it is a known class.
+
+        Returns
+        -------
+        self : estimator
+            The classifier with these labels.
+
+        Raises
+        ------
+        ValueError
+            If there is not one label for each index, an index is repeated, or labels mix strings and numbers.
+        IndexError
+            If an index lies outside the X of ``fit``.
+        """
+        check_is_fitted(self)
+        with unchanged_on_error(self):
+            given = read_answers(indices, labels, self._n_samples, self._marker, self._labels)
+            new_indices, new_labels, skipped, self._marker = given
+            self.labeled_indices_, self._labels = add_answers(
+                self.labeled_indices_, self._labels, new_indices, new_labels
+            )
+            self.skipped_indices_ = np.setdiff1d(np.union1d(self.skipped_indices_, skipped), self.labeled_indices_)
+            self._learn(is_new=len(new_indices) > 0)
+        return self
+
+    def _start(self, X, y):
+        """Take the parameters as they are, and the labels of y, for all that comes until the next ``fit``."""
+        # an estimator among them could be changed through its own parameters
+        self._settings = Bunch(
+            **{
+                name: clone(value) if hasattr(value, "get_params") and not isinstance(value, type) else value
+                for name, value in self.get_params(deep=False).items()
+            }
+        )
+        self._n_samples = X.shape[0]
+        self.labeled_indices_, self._labels, self._marker = known_labels(X, y, self.missing_label)
+        self.skipped_indices_ = np.empty(0, dtype=np.int64)
+
+    def _is_open(self):
+        """Mark the samples that may be asked for."""
+        is_open = np.ones(self._n_samples, dtype=bool)
+        is_open[self.labeled_indices_] = False
+        is_open[self.skipped_indices_] = False
+        return is_open
+
+    def _log(self, stage):
+        if self.verbose:
+            print(f"[{type(self).__name__}] {stage}", flush=True)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = False
+        return tags

@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.utils import Bunch, check_consistent_length, check_random_state, check_scalar
+from sklearn.utils import Bunch, check_consistent_length, check_scalar
 
-from ._active.queries import check_candidates, fit_learner
-from ._labels import encode_labels
-from ._validation import check_choice, check_indices
+from ._active.queries import check_candidates, find_learner, fit_learner
+from ._labels import encode_labels, is_auto
+from ._validation import as_random_state, check_choice, check_indices
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
 
@@ -188,7 +188,8 @@ def label_efficiency_curve(
           this order
         - `times` : ndarray of shape (n_budgets,), the seconds that querying and teaching took from one budget to the
           next; fitting and scoring are not counted
-        - `estimator` : the fitted clone, with all these labels
+        - `estimator` : the fitted clone, with all these labels; where -1 is a class of `y`, its `missing_label="auto"`
+          has become None, or it would take -1 as missing
 
     Raises
     ------
@@ -233,10 +234,11 @@ def label_efficiency_curve(
         _check_any_labeled(test_known, "y_test", missing_label)
 
     estimator = clone(estimator)
+    _keep_minus_one(find_learner(estimator), classes)
     learner = fit_learner(estimator, X, initial, classes[codes[initial]])
 
     # draws do not depend on what was taught: one batch up to the budget is the same and saves relabelling
-    draws = np.concatenate([initial, check_random_state(random_state).permutation(candidates)])
+    draws = np.concatenate([initial, as_random_state(random_state).permutation(candidates)])
     queries = initial
     scores, times = np.empty(len(budgets)), np.empty(len(budgets))
     for i, budget in enumerate(budgets.tolist()):
@@ -271,6 +273,12 @@ def _mark_images(masks, missing_label, ignore_label):
     sides = next(np.shape(mask) for mask in masks if mask is not None)
     _, codes = encode_masks(masks, (len(masks), 1, *(1, *sides)[-2:]), missing_label, ignore_label)
     return np.zeros(1, dtype=int), np.where((codes >= 0).any(axis=(1, 2)), 0, -1)
+
+
+def _keep_minus_one(learner, classes):
+    """Where -1 is a class of the truth, keep the learner from taking it as missing."""
+    if -1 in classes.tolist() and is_auto(learner.get_params().get("missing_label")):
+        learner.set_params(missing_label=None)
 
 
 def _check_any_labeled(labeled, name, missing_label):

@@ -16,6 +16,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn_geoal import LANDClassifier
 from sklearn_geoal._labels import encode_labels
 from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
+from sklearn_geoal.plot import LabelEfficiencyDisplay
 
 
 class NearestNeighborLearner(ClassifierMixin, BaseEstimator):
@@ -263,6 +264,32 @@ def test_candidates_as_mask_and_as_indices(blobs, strategy):
     for curve in curves:
         assert (mask & ~missing)[curve.queries].all()
         np.testing.assert_array_equal(curve.queries, curves[0].queries)
+
+
+@pytest.mark.parametrize("strategy", ["query", "random"])
+def test_global_generator_of_numpy_is_left_alone(blobs, strategy):
+    X, y, _ = blobs
+    before = np.random.get_state()  # noqa: NPY002
+    label_efficiency_curve(NearestNeighborLearner(), X, y, [3, 6], strategy=strategy)
+    LabelEfficiencyDisplay.from_estimator(NearestNeighborLearner(), X, y, [3, 6], strategies=[strategy])
+    after = np.random.get_state()  # noqa: NPY002
+    assert before[0] == after[0] and before[2:] == after[2:]
+    np.testing.assert_array_equal(before[1], after[1])
+
+
+@pytest.mark.parametrize("initial", [None, [0, 1, 2]])
+@pytest.mark.parametrize("classes", [[-1, 1, 1], [-1, 0, 1], [-1.0, 0.0, 5.0]])
+@pytest.mark.parametrize("learner", [LANDClassifier(random_state=0), make_pipeline(LANDClassifier(random_state=0))])
+@pytest.mark.filterwarnings("ignore:y holds exactly the values -1 and 1")
+def test_minus_one_is_a_class_to_the_learner_where_it_is_one_of_the_truth(blobs, learner, classes, initial):
+    X, y, missing = blobs
+    truth = np.array(classes, dtype=float)[y]
+    given = np.where(missing, np.nan, truth)
+    initial = initial and np.flatnonzero(~missing)[initial]
+    n_known = (~missing).sum()
+    curve = label_efficiency_curve(learner, X, given, [5, n_known], batch_size=2, initial=initial)
+    np.testing.assert_array_equal(np.sort(curve.queries), np.flatnonzero(~missing))
+    assert curve.scores[-1] == 1
 
 
 def test_verbose_prints_a_line_for_each_budget(blobs, capsys):

@@ -4,9 +4,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 from sklearn.base import clone
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 
-from .._validation import check_choice
+from .._validation import as_random_state, check_choice
 from ..model_selection import label_efficiency_curve
 from ._common import class_colors
 
@@ -154,7 +154,7 @@ class LabelEfficiencyDisplay:
             The display, drawn.
         """
         check_scalar(n_runs, "n_runs", (int, np.integer), min_val=1)
-        seeds = check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_runs).tolist()
+        seeds = as_random_state(random_state).randint(np.iinfo(np.int32).max, size=n_runs).tolist()
         seeded = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
         curves = {
             strategy: [

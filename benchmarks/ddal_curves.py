@@ -158,7 +158,7 @@ STRATEGIES = {
     "core-set": CoreSet(),
     "BADGE": Badge(),
     "dropout entropy": DropoutEntropy(),
-    "DDAL, paper": DDALQueryStrategy(kernel_scale="own", n_steps="auto", batch="smallest"),
+    "DDAL, paper": DDALQueryStrategy(kernel_scale="own", n_steps="auto", batch_mode="smallest"),
     "DDAL": DDALQueryStrategy(),
 }
 OWN = [name for name in STRATEGIES if name.startswith("DDAL")]

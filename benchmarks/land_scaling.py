@@ -63,7 +63,7 @@ def measure(table, n_samples, seed):
     for part, names in PARTS.items():
         for name in names:
             setattr(land_module, name, timed(getattr(land_module, name), part))
-    land = LANDClassifier(random_state=seed)
+    land = LANDClassifier(n_jobs=-1, random_state=seed)
     timed(land.fit, "fit")(X)
     for _ in range(2):
         queries = timed(land.query, "query")(10)

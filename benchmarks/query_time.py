@@ -62,7 +62,7 @@ def time_ours(X, y):
         return call
 
     ddal_module.nearest_neighbors = timed(ddal_module.nearest_neighbors, "neighbours")
-    ddal = DDALQueryStrategy(LogisticRegression(), embedding="input", random_state=0)
+    ddal = DDALQueryStrategy(LogisticRegression(), embedding="input", n_jobs=-1, random_state=0)
     ddal._trained = timed(ddal._trained, "training")
     start = time.perf_counter()
     ddal.fit(X, y).query(N_QUERIES)

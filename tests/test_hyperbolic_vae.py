@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import check_transformer_get_feature_names_out, parametrize_with_checks
 from torch import nn
 
-from sklearn_geoal._hyperbolic_vae import HyperbolicVAETransformer
+from sklearn_geoal._autoencoders.hyperbolic import HyperbolicVAETransformer
 from sklearn_geoal.metrics import hyperbolic_distances
 
 OUTPUTS = ("tangent", "lorentz", "poincare")
@@ -49,7 +48,7 @@ def images():
     return np.random.default_rng(0).normal(size=(12, 2, 5, 7)).astype(np.float32)
 
 
-@parametrize_with_checks([HyperbolicVAETransformer(model="poincare")])
+@parametrize_with_checks([HyperbolicVAETransformer(model="poincare", max_epochs=2)])
 @pytest.mark.filterwarnings("error")
 def test_estimator_checks_in_the_ball(estimator, check):
     check(estimator)
@@ -137,7 +136,8 @@ def test_learned_curvature_stays_within_its_range(X):
 
 
 def test_importance_weighted_bound_rises_with_the_draws(fitted, X):
-    bounds = [np.mean([fitted.score_samples(X, n, seed).mean() for seed in range(5)]) for n in (1, 5, 50)]
+    few = X[:100]
+    bounds = [np.mean([fitted.score_samples(few, n, seed).mean() for seed in range(5)]) for n in (1, 5, 50)]
     assert bounds[0] < bounds[1] < bounds[2]
     assert_array_equal(fitted.score_samples(X, 5), fitted.score_samples(X, 5))
     assert fitted.score(X) == pytest.approx(fitted.score_samples(X).mean())
@@ -146,14 +146,14 @@ def test_importance_weighted_bound_rises_with_the_draws(fitted, X):
 def test_without_hidden_units_in_flat_space_the_data_are_explained_as_by_principal_components():
     X = low_rank_data(500)
     params = {"n_components": 2, "hidden_units": (), "batch_size": 50, "curvature": 1e-6, "prior_scale": 1.0}
-    model = vae(**params, clip_radius=None, beta=1.0, kl_warmup=0.0, max_epochs=150, lr=3e-2).fit(X)
+    model = vae(**params, clip_radius=None, beta=1.0, warmup=0.0, max_epochs=150, lr=3e-2).fit(X)
     exact = PCA(2).fit(X).score(X)
     bound = model.score_samples(X, n_draws=20).mean()
     assert exact - 0.3 < bound < exact + 0.1
 
 
 def test_large_beta_collapses_everything(X):
-    model = vae(beta=1e3, max_epochs=60, lr=1e-1, kl_warmup=0.0).fit(X)
+    model = vae(beta=1e3, max_epochs=60, lr=1e-1, warmup=0.0).fit(X)
     assert_allclose(model.posterior_scale_, 1, atol=0.1)
     assert np.abs(model.transform(X)).mean() < 0.1 * model.prior_scale
 
@@ -225,7 +225,7 @@ def test_constant_images(value):
 
 def test_bernoulli_images_have_no_tanh():
     X = np.random.default_rng(0).uniform(size=(20, 1, 6, 6)).round()
-    model = vae(likelihood="bernoulli", max_epochs=150, lr=1e-2, kl_warmup=0.0, beta=0.0).fit(X)
+    model = vae(likelihood="bernoulli", max_epochs=50, lr=5e-2, warmup=0.0, beta=0.0).fit(X)
     assert model.reconstruct(X).max() > 0.9  # logits within [-1, 1] end at 0.73
 
 
@@ -239,13 +239,35 @@ def test_too_many_convolutions_for_the_image(images):
 
 def test_images_of_one_pixel_and_one_row(X):
     for shape in ((300, 8, 1, 1), (300, 1, 1, 8)):
-        model = vae(hidden_units="auto").fit(X.reshape(shape))
+        model = vae(hidden_units="auto", max_epochs=1).fit(X.reshape(shape))
         n_convolutions = sum(isinstance(layer, nn.Conv2d) for layer in model.net_.module_.encoder.modules())
         assert n_convolutions == 1
         assert model.transform(X.reshape(shape)).shape == (300, 3)
 
 
 # an estimator
+
+
+@pytest.mark.parametrize("params", [{"clip_radius": 2}, {"model": "poincare"}, {"curvature": 2}, {"prior_scale": 1}])
+def test_warm_start_needs_the_space_that_it_finds(X, params):
+    model = vae(warm_start=True, curvature="learn", max_epochs=1).fit(X)
+    (name,) = params
+    with pytest.raises(ValueError, match=rf"'{name}': .*are now.*'{name}': {params[name]!r}.*Set them back"):
+        model.set_params(**params).fit(X)
+
+
+def test_training_goes_on_with_the_curvature_it_has_learned(X):
+    model = vae(warm_start=True, curvature="learn", lr=1e-2).fit(X)
+    first = model.curvature_
+    model.fit(X)
+    assert len(model.history_) == 10
+    assert 0 < abs(np.log(model.curvature_ / first)) < 1
+
+
+def test_chunks_are_learned_from_one_by_one(X):
+    model = vae(lr=1e-2)
+    losses = [model.partial_fit(part).history_[-1]["train_loss"] for _ in range(10) for part in np.array_split(X, 3)]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 1
 
 
 def test_parameters_changed_after_the_fit_wait_for_the_next(X):
@@ -259,40 +281,12 @@ def test_parameters_changed_after_the_fit_wait_for_the_next(X):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_dtype_of_the_input_is_kept(fitted, X, dtype, output):
+def test_dtype_of_the_input_is_kept(X, dtype, output):
     X = X.astype(dtype)
     model = vae(max_epochs=1, output=output).fit(X)
     Z = model.transform(X)
     for result in (Z, model.inverse_transform(Z), model.reconstruct(X), model.sample(2), model.score_samples(X)):
         assert result.dtype == dtype
-
-
-def test_same_seed_same_bits_and_copies_go_on_alike(X):
-    state = torch.get_rng_state()
-    first, second, third = vae().fit(X), vae().fit(X), vae(random_state=1).fit(X)
-    assert_array_equal(first.transform(X), second.transform(X))
-    assert first.history_ == second.history_ != third.history_
-    assert_array_equal(copy_of(first).partial_fit(X).transform(X), second.partial_fit(X).transform(X))
-    assert_array_equal(clone(second).fit(X).transform(X), first.transform(X))
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_training_in_several_calls(X):
-    model = vae(warm_start=True, curvature="learn").fit(X)
-    net, first = model.net_, model.history_
-    assert model.fit(X).net_ is net
-    assert model.history_[:5] == first and len(model.history_) == 10
-    with pytest.raises(ValueError, match=r"'clip_radius': 1.*are now.*'clip_radius': 2.*Set them back"):
-        model.set_params(clip_radius=2).fit(X)
-    chunks = vae(lr=1e-2)
-    losses = [chunks.partial_fit(part).history_[-1]["train_loss"] for _ in range(10) for part in np.array_split(X, 3)]
-    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 1
-
-
-def test_early_stopping_keeps_the_best_epoch(X):
-    model = vae(max_epochs=200, early_stopping=True, patience=3, validation_fraction=0.3, lr=3e-2).fit(X)
-    losses = [row["valid_loss"] for row in model.history_]
-    assert len(losses) == np.argmin(losses) + 1 + 3 < 200
 
 
 @pytest.mark.parametrize("value", [1e9, 1e300, -1e300])

@@ -116,7 +116,10 @@ class LabeledStratifiedKFold(StratifiedKFold):
                 f"n_splits={self.n_splits} needs a class with at least as many labelled samples, but the largest of "
                 f"the {len(classes)} classes has {largest}: lower n_splits or label more samples."
             )
-        for _, test in super().split(labeled, codes[labeled], groups):
+        # without a seed, scikit-learn's own would draw from numpy's global generator
+        rng = as_random_state(self.random_state) if self.shuffle else None
+        folds = StratifiedKFold(self.n_splits, shuffle=self.shuffle, random_state=rng)
+        for _, test in folds.split(labeled, codes[labeled]):
             train = np.ones(len(codes), dtype=bool)
             train[labeled[test]] = False
             yield np.flatnonzero(train), labeled[test]

@@ -118,6 +118,16 @@ def test_the_seed_reaches_a_learner_without_one(partly):
     assert draws[3] == draws[4] != draws[0]
 
 
+def test_global_generator_of_numpy_is_left_alone(partly):
+    X, y = partly
+    before = np.random.get_state()  # noqa: NPY002
+    SkactivemlQueryStrategy(LANDClassifier()).query(X, y)
+    PoolLearner(LINEAR, pool.Badge()).fit(X, y).query(3)
+    after = np.random.get_state()  # noqa: NPY002
+    np.testing.assert_array_equal(before[1], after[1])
+    assert before[2:] == after[2:]
+
+
 def test_the_strategy_clones_pickles_and_leaves_its_learner_alone(partly):
     ours = strategy(random_state=0)
     queries = clone(pickle.loads(pickle.dumps(ours))).query(*partly, batch_size=3)

@@ -270,6 +270,7 @@ def test_candidates_as_mask_and_as_indices(blobs, strategy):
 def test_global_generator_of_numpy_is_left_alone(blobs, strategy):
     X, y, _ = blobs
     before = np.random.get_state()  # noqa: NPY002
+    assert len(list(LabeledStratifiedKFold(3, shuffle=True).split(X, y))) == 3
     label_efficiency_curve(NearestNeighborLearner(), X, y, [3, 6], strategy=strategy)
     LabelEfficiencyDisplay.from_estimator(NearestNeighborLearner(), X, y, [3, 6], strategies=[strategy])
     after = np.random.get_state()  # noqa: NPY002

@@ -6,6 +6,7 @@ from skactiveml.utils import MISSING_LABEL, labeled_indices
 from sklearn.base import clone
 
 from .._active.queries import fit_learner
+from .._validation import as_random_state
 from ._pool_learner import fill_random_states
 
 
@@ -86,7 +87,9 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         if not len(candidates):
             raise ValueError("There is nothing to ask for: no sample is without a label, or candidates is empty.")
         labeled = labeled_indices(y, missing_label=self.missing_label_)
-        estimator = fill_random_states(clone(self.learner), self.random_state_)
+        # without a seed, random_state_ is numpy's global generator
+        rng = as_random_state(None) if self.random_state is None else self.random_state_
+        estimator = fill_random_states(clone(self.learner), rng)
         learner = fit_learner(estimator, X, labeled, y[labeled])
         indices = learner.query(batch_size, candidates=candidates)
         if not return_utilities:

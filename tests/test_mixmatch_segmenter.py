@@ -15,10 +15,19 @@ from torch import nn
 from sklearn_geoal import MixMatchSegmenter
 from sklearn_geoal._mixmatch.training import plan_epoch
 from sklearn_geoal._nets.mixmatch import mixup
+from sklearn_geoal._torch import training
 from sklearn_geoal.augment import Flip, GaussianNoise
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
 
 VOID = 255
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_epochs():
+    """An epoch is one pass over the images of these tests, which are few."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "MIN_STEPS", 1)
+        yield
 
 
 def scenes(n, height=24, width=32, seed=0):
@@ -109,7 +118,7 @@ def test_rows_of_bands_are_learned_like_a_table():
     X, y = scenes(2, seed=4)
     rows, labels = np.moveaxis(X, 1, -1).reshape(-1, 2), y.ravel()
     some = np.random.default_rng(0).permutation(len(rows))[:400]
-    model = learner(batch_size=64, lambda_u=10.0, max_epochs=9)
+    model = learner(batch_size=256, lambda_u=10.0, max_epochs=60)
     model.fit(rows[some], np.where(np.arange(400) < 60, labels[some], -1))
     assert model.predict(rows).shape == labels.shape
     assert model.predict_proba(rows).shape == (len(rows), 3)

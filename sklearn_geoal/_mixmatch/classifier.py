@@ -69,7 +69,7 @@ default="auto"
         -1 in an integer-valued y.
     max_epochs : int, default=20
         Number of passes over the unlabelled or the labelled samples, whichever are more; where they are few, an epoch
-        goes on for 20 steps. The paper takes a million steps; a few thousand serve smaller problems.
+        goes on for up to 20 steps. The paper takes a million steps; a few thousand serve smaller problems.
     batch_size : int, default=64
         Number of labelled and of unlabelled samples in a step, at least 2.
     lr : float, default=2e-3

@@ -91,10 +91,10 @@ default="auto"
         needed: about 0.6 KiB a pixel of a tile with the default U-Net.
     max_epochs : int, default=20
         Number of passes over the images with or without a mask, whichever are more; where they are few, an epoch goes
-        on for 20 steps.
+        on for up to 20 steps.
     batch_size : int, default=8
-        Number of images of each of the two kinds in a step of the optimiser, at least 2. Single pixels take a
-        larger one, such as 256.
+        Number of images of each of the two kinds in a step of the optimiser, at least 2. Of images of less than 256
+        pixels together, such as single pixels, a step takes as many as have these.
     lr : float, default=2e-3
         Learning rate.
     lr_schedule : {"constant", "cosine"}, default="constant"

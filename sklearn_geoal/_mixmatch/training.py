@@ -10,7 +10,7 @@ from .._nets.mixmatch import MixMatch
 from .._nets.norms import tracking_norms
 from .._torch.fitting import DeepEstimator
 from .._torch.inference import infer
-from .._torch.training import TensorNet, cycled_batches, n_steps_of_epoch
+from .._torch.training import TensorNet, cycled_batches, n_rows_of_step, n_steps_of_epoch
 
 # batches that tell the running statistics: those of a few thousand rows are as good as those of all
 MAX_BATCHES = 32
@@ -26,7 +26,7 @@ class MixMatchNet(TensorNet):
     """
 
     def batches(self, rows, order):
-        n_steps, n = plan_epoch(len(rows.labeled), len(rows.unlabeled), self.batch_size)
+        n_steps, n = plan_epoch(len(rows.labeled), len(rows.unlabeled), self.batch_size, rows.n_pixels)
         return cycled_batches(rows.tensors, (rows.labeled, rows.unlabeled), (n, n), n_steps, order)
 
     def after_step(self):
@@ -40,7 +40,7 @@ class MixMatchNet(TensorNet):
         momenta = {layer: layer.momentum for layer in tracking_norms(net) if layer.training}
         if not momenta:
             return
-        n = plan_epoch(len(rows.labeled), len(rows.unlabeled), self.batch_size)[1]
+        _, n = plan_epoch(len(rows.labeled), len(rows.unlabeled), self.batch_size, rows.n_pixels)
         indices = torch.cat([rows.labeled, rows.unlabeled]).unique()
         indices = indices[torch.randperm(len(indices), generator=order)[: MAX_BATCHES * n].to(indices.device)]
         net.eval()  # without dropout, which would add to the variances
@@ -59,11 +59,11 @@ class MixMatchNet(TensorNet):
         self.module_.finish()
 
 
-def plan_epoch(n_labeled, n_unlabeled, batch_size):
+def plan_epoch(n_labeled, n_unlabeled, batch_size, n_pixels=None):
     """Number of steps of an epoch and of rows of each kind in a step."""
     n_rows = max(n_labeled, n_unlabeled)
-    n = min(batch_size, n_rows)
-    return n_steps_of_epoch(n_rows, n), n
+    n = min(n_rows_of_step(batch_size, n_pixels), n_rows)
+    return n_steps_of_epoch(n_rows, n, n_pixels), n
 
 
 class MixMatchEstimator(DeepEstimator):
@@ -84,7 +84,7 @@ class MixMatchEstimator(DeepEstimator):
 
     def _module_params(self, rows):
         n_labeled, n_unlabeled = len(rows.labeled), len(rows.unlabeled)
-        n_steps = self.max_epochs * plan_epoch(n_labeled, n_unlabeled, self.batch_size)[0]
+        n_steps = self.max_epochs * plan_epoch(n_labeled, n_unlabeled, self.batch_size, rows.n_pixels)[0]
         return {name: getattr(self, name) for name in _SHARED} | {
             "n_classes": len(self.classes_),
             "unlabeled_share": n_unlabeled / (n_labeled + n_unlabeled),

@@ -46,7 +46,7 @@ class VAE(nn.Module):
 
     def losses(self, x, generator=None):
         """What is minimised."""
-        return {"train_loss": self(x, generator)}
+        return {"train_loss": self(x, generator=generator)}
 
     def forward(self, x, generator=None):  # (n, n_features) -> ()
         mean, log_var = self.encode(x)

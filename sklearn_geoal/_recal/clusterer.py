@@ -1,4 +1,5 @@
 """The estimator: clusters that a network finds without labels, and an embedding."""
+# over 400 lines: half of them describe parameters and attributes
 
 import math
 import numbers
@@ -99,7 +100,7 @@ None, default="auto"
         one. "running" is Algorithm 2 of the paper: the last of the t mini-batches has a gradient, the others only count
         in H(y|x) and H(y).
     max_epochs : int, default=20
-        Number of passes over X; where samples are few, an epoch goes on for 20 steps.
+        Number of passes over X; where samples are few, an epoch goes on for up to 20 steps.
     batch_size : int, default=512
         Number of rows in a mini-batch, at least 2.
     lr : float, default=3e-3

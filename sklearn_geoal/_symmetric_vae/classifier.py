@@ -1,4 +1,5 @@
 """Generative classifier for rows of features and images with one class each."""
+# over 400 lines: half of them describe parameters and attributes
 
 import numbers
 from functools import partial
@@ -73,7 +74,7 @@ class SymmetricVAEClassifier(
         Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
         -1 in an integer-valued y.
     max_epochs : int, default=20
-        Number of passes over X; where it has few rows, an epoch goes on for 20 steps.
+        Number of passes over X; where it has few rows, an epoch goes on for up to 20 steps.
     batch_size : int, default=128
         Number of rows in a step of the optimiser, at least 2. Up to as many labelled ones come with them.
     lr : float, default=2e-3

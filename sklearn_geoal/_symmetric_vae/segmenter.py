@@ -1,4 +1,5 @@
 """Generative segmenter for images and scenes with a class for each pixel."""
+# over 400 lines: half of them describe parameters and attributes
 
 import numbers
 
@@ -79,10 +80,10 @@ default="auto"
     tile_size : int, default=512
         Images that are higher or wider are worked on in overlapping tiles of this side, which bounds the memory needed.
     max_epochs : int, default=20
-        Number of passes over the images; where they are few, an epoch goes on for 20 steps.
+        Number of passes over the images; where they are few, an epoch goes on for up to 20 steps.
     batch_size : int, default=8
-        Number of images in a step of the optimiser, at least 2. Up to as many with a mask come with them. Single pixels
-        take a larger one, such as 256.
+        Number of images in a step of the optimiser, at least 2. Up to as many with a mask come with them. Of images of
+        less than 256 pixels together, such as single pixels, a step takes as many as have these.
     lr : float, default=1e-3
         Learning rate.
     lr_schedule : {"constant", "cosine"}, default="cosine"

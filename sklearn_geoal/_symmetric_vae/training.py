@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_scalar
 
 from .._torch.fitting import DeepEstimator
-from .._torch.training import TensorNet, cycled_batches, n_steps_of_epoch
+from .._torch.training import TensorNet, cycled_batches, n_rows_of_step, n_steps_of_epoch
 
 
 class SymmetricNet(TensorNet):
@@ -18,9 +18,11 @@ class SymmetricNet(TensorNet):
 
     def batches(self, rows, order):
         kinds = rows.labeled, rows_of_both_kinds(rows)
+        most = n_rows_of_step(self.batch_size, rows.n_pixels)
         # two at least, one twice over if need be: a batch normalisation cannot train on one
-        n_labeled, n = (max(2, min(self.batch_size, len(indices))) for indices in kinds)
-        return cycled_batches(rows.tensors, kinds, (n_labeled, n), n_steps_of_epoch(len(kinds[1]), n), order)
+        n_labeled, n = (max(2, min(most, len(indices))) for indices in kinds)
+        n_steps = n_steps_of_epoch(len(kinds[1]), n, rows.n_pixels)
+        return cycled_batches(rows.tensors, kinds, (n_labeled, n), n_steps, order)
 
 
 class SymmetricEstimator(DeepEstimator):

@@ -14,8 +14,10 @@ from .checkpoints import is_storable
 from .device import drawing_from
 
 # An epoch that draws its rows anew for each step goes on for so many steps where there are few rows, so that the same
-# number of epochs suits tables and large image sets; but not for more than one step for so many rows.
-MIN_STEPS, ROWS_A_STEP = 20, 8
+# number of epochs suits tables and large image sets; but not for more than one step for so many rows or labelled pixels.
+MIN_STEPS, VALUES_A_STEP = 20, 8
+# a step of images with masks has at least so many pixels: single pixels are learned like the rows of a table
+MIN_PIXELS = 256
 
 
 class Rows(NamedTuple):
@@ -34,6 +36,12 @@ class Rows(NamedTuple):
     def known(self):
         """X of the rows with a target, as an array."""
         return self.tensors[0][self.labeled].numpy()
+
+    @property
+    def n_pixels(self):
+        """Number of classes that a row has, None where it has one and no mask."""
+        masks = len(self.tensors) == 2 and self.tensors[1].ndim == 3
+        return math.prod(self.tensors[1].shape[1:]) if masks else None
 
     def on(self, device):
         """The same on the device, unless it takes half of its free memory: then batches move one by one."""
@@ -179,9 +187,15 @@ def cycled(n_rows, length, generator):
     return torch.cat(orders)[:length]
 
 
-def n_steps_of_epoch(n_rows, n_rows_of_step):
+def n_rows_of_step(batch_size, n_pixels=None):
+    """Rows of a step: the batch size, or as many images as have MIN_PIXELS together."""
+    return batch_size if n_pixels is None else max(batch_size, math.ceil(MIN_PIXELS / n_pixels))
+
+
+def n_steps_of_epoch(n_rows, n_of_step, n_pixels=None):
     """Steps of a pass over the rows, or of several over few."""
-    return max(math.ceil(n_rows / n_rows_of_step), min(MIN_STEPS, math.ceil(n_rows / ROWS_A_STEP)))
+    least = min(MIN_STEPS, math.ceil(n_rows * (n_pixels or 1) / VALUES_A_STEP))
+    return max(math.ceil(n_rows / n_of_step), least)
 
 
 # --- the training -----------------------------------------------------------------------------------------------------
@@ -262,6 +276,7 @@ def train(
                     break
     except BaseException:
         progress.go_back()
+        progress.forget_draws()
         raise
     finally:
         if lr_schedule == "cosine":
@@ -284,11 +299,13 @@ class Progress:
         self.best_loss, self.n_worse = math.inf, 0
         self.kept, self.kept_is_last = _copy(net.module_.state_dict()), True
         self.n_rows_of_history = len(net.history)
+        self.drawn = order.get_state(), noise.get_state()
 
     def advance(self, valid_loss, patience):
         """Note that an epoch was completed."""
         self.n_epochs += 1
         self.n_rows_of_history = len(self.net.history)
+        self.drawn = self.order.get_state(), self.noise.get_state()
         self.kept_is_last = patience is None or valid_loss < self.best_loss
         if self.kept_is_last:
             self.kept, self.best_loss, self.n_worse = _copy(self.net.module_.state_dict()), valid_loss, 0
@@ -300,6 +317,11 @@ class Progress:
         self.net.module_.load_state_dict(self.kept)
         del self.net.history[self.n_rows_of_history :]
 
+    def forget_draws(self):
+        """Put the generators to the last epoch that was completed."""
+        for generator, state in zip((self.order, self.noise), self.drawn, strict=True):
+            generator.set_state(state)
+
     def state(self):
         """All that the rest of the training depends on."""
         return {
@@ -310,8 +332,7 @@ class Progress:
             "module": dict(self.net.module_.state_dict()),
             "best": None if self.kept_is_last else self.kept,
             "optimizer": self.net.optimizer_.state_dict(),
-            "order": self.order.get_state(),
-            "noise": self.noise.get_state(),
+            "drawn": self.drawn,
             "history": epochs_as_dicts(self.net),
             "callbacks": [_state_of(callback) for _, callback in self.net.callbacks_],
         }
@@ -326,8 +347,8 @@ class Progress:
         self.kept_is_last = state["best"] is None
         self.kept = _copy(self.net.module_.state_dict()) if self.kept_is_last else state["best"]
         self.net.optimizer_.load_state_dict(state["optimizer"])
-        self.order.set_state(state["order"])
-        self.noise.set_state(state["noise"])
+        self.drawn = state["drawn"]
+        self.forget_draws()
         self.net.history = History({**row, "batches": []} for row in state["history"])
         self.n_rows_of_history = len(self.net.history)
         for (_, callback), values in zip(self.net.callbacks_, state["callbacks"], strict=True):
@@ -366,7 +387,8 @@ def _state_of(callback):
     """What a callback has become in a training: by skorch's convention attributes that end in "_"."""
     state = {}
     for name, value in vars(callback).items():
-        value = {"state_dict": value.state_dict()} if hasattr(value, "state_dict") else value
+        if hasattr(value, "state_dict") and not isinstance(value, type):
+            value = {"state_dict": value.state_dict()}
         if name.endswith("_") and is_storable(value):
             state[name] = value
     return state

@@ -637,8 +637,8 @@ def test_plus_and_minus_one_are_classes_with_a_warning(blobs):
     with pytest.warns(UserWarning, match="missing_label=-1"):
         model = land().fit(X, np.where(y == 0, -1, 1))
     assert_array_equal(model.classes_, [-1, 1])
-    # answers are never taken for missing
-    assert_array_equal(land().fit(X).teach([0, 1, 2], [-1, 1, -1]).classes_, [-1, 1])
+    with pytest.warns(UserWarning, match="missing_label=-1"):
+        assert_array_equal(land().fit(X).teach([0, 1, 2], [-1, 1, -1]).classes_, [-1, 1])
 
 
 def test_one_label_is_everyones(blobs):

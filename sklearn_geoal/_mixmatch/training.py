@@ -8,9 +8,10 @@ from sklearn.utils import check_scalar
 
 from .._nets.mixmatch import MixMatch
 from .._nets.norms import tracking_norms
+from .._torch.batches import cycled_batches, n_rows_of_step, n_steps_of_epoch
 from .._torch.fitting import DeepEstimator
 from .._torch.inference import infer
-from .._torch.training import TensorNet, cycled_batches, n_rows_of_step, n_steps_of_epoch
+from .._torch.training import TensorNet
 
 # batches that tell the running statistics: those of a few thousand rows are as good as those of all
 MAX_BATCHES = 32

@@ -1,3 +1,4 @@
+# over 400 lines: one model, whose parts are read together
 """A generative segmenter: a hierarchical autoencoder with the mask among its latents, trained as a game of two players.
 
 Shapes: images x (n, bands, h, w), masks S as shares of the classes (n, n_classes, h, w), which pixels are seen

@@ -6,8 +6,9 @@ from sklearn.neighbors import NearestNeighbors
 
 from .._nets.recal import entropy
 from .._nets.vgg import load_features
+from .._torch.batches import cycled, cycled_batches, n_steps_of_epoch
 from .._torch.device import drawing_from
-from .._torch.training import TensorNet, cycled, cycled_batches, n_steps_of_epoch
+from .._torch.training import TensorNet
 
 # rows whose views tell which clusters belong together, and how often at most each of few is viewed
 N_ENCOUNTERS, MAX_VIEWS = 20_000, 20

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
+from .._torch.batches import cycled_batches, n_rows_of_step, n_steps_of_epoch
 from .._torch.fitting import DeepEstimator
-from .._torch.training import TensorNet, cycled_batches, n_rows_of_step, n_steps_of_epoch
+from .._torch.training import TensorNet
 
 
 class SymmetricNet(TensorNet):

@@ -11,11 +11,12 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._labels import MISSING, check_classes, encode_labels, recode
 from .._validation import check_within_unit_interval, draw_seed, unchanged_on_error, validate_rows
+from .batches import Rows
 from .checkpoints import open_checkpoint
 from .device import generator_on
 from .inference import as_tensor, infer
 from .nets import check_torch_params, make_net, make_net_to_go_on
-from .training import Rows, TensorNet, epochs_as_dicts, train
+from .training import TensorNet, epochs_as_dicts, train
 
 
 class DeepEstimator(BaseEstimator):

@@ -1,8 +1,10 @@
-"""The torch core: devices, seeds, batches, the training loop, inference."""
+"""The torch core: devices, generators, batches, the training loop, checkpoints, inference."""
 
+import errno
 import math
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,22 +13,25 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping
 from torch import nn
 
-from sklearn_geoal._torch import (
-    as_tensor,
-    check_torch_params,
+from sklearn_geoal._torch import inference
+from sklearn_geoal._torch.batches import (
+    MIN_PIXELS,
+    MIN_STEPS,
+    VALUES_A_STEP,
+    Rows,
     cycled,
-    draw_seed,
-    epochs_as_dicts,
-    forget_optimizer,
-    infer,
-    iterate_batches,
-    make_net,
-    resolve_device,
-    resolve_optimizer,
-    seeded,
-    split_rows,
-    train,
+    cycled_batches,
+    n_rows_of_step,
+    n_steps_of_epoch,
+    passes,
 )
+from sklearn_geoal._torch.checkpoints import Checkpoint, digest, is_storable, read_tree, write_tree
+from sklearn_geoal._torch.device import drawing_from, generator_on, resolve_device
+from sklearn_geoal._torch.fitting import as_rows, split_rows
+from sklearn_geoal._torch.inference import as_tensor, infer
+from sklearn_geoal._torch.nets import check_torch_params, make_net, make_net_to_go_on, resolve_optimizer
+from sklearn_geoal._torch.training import TensorNet, epochs_as_dicts, train
+from sklearn_geoal._validation import draw_seed
 
 
 class Regression(nn.Module):
@@ -38,8 +43,11 @@ class Regression(nn.Module):
         self.layers.append(nn.Linear(n_features, 1))
         self.seen = []
 
-    def forward(self, x, y):
+    def losses(self, x, y, generator=None):
         self.seen.append(x.detach().clone())
+        return {"train_loss": self(x, y)}
+
+    def forward(self, x, y, generator=None):
         return ((self.predict(x) - y) ** 2).mean()
 
     def predict(self, x):
@@ -51,7 +59,7 @@ class Recorder(Callback):
 
     def __init__(self, error=None, at_batch=None, at_epoch_end=None):
         self.error, self.at_batch, self.at_epoch_end = error, at_batch, at_epoch_end
-        self.n_batches = self.n_epochs = 0
+        self.n_batches = self.n_epochs = 0  # of the copy that the net takes
 
     def on_batch_begin(self, net, training=False, **kwargs):
         self.n_batches += training
@@ -69,12 +77,16 @@ def torch_params(**changes):
         "max_epochs": 3,
         "batch_size": 8,
         "lr": 0.1,
+        "lr_schedule": "constant",
         "optimizer": "adam",
         "device": "cpu",
+        "early_stopping": False,
         "validation_fraction": 0.1,
         "patience": 2,
         "callbacks": None,
         "net_params": None,
+        "checkpoint": None,
+        "warm_start": False,
     }
     return SimpleNamespace(**{**params, **changes})
 
@@ -85,20 +97,31 @@ def regression_data(n_samples=50, n_features=3, seed=0):
     return as_tensor(X), as_tensor(X @ np.arange(1, n_features + 1) + 0.1 * rng.normal(size=n_samples))
 
 
-def fitted_net(data, seed=0, valid_data=None, batch_norm=False, max_epochs=3, lr_schedule="constant", **changes):
-    options = {name: changes.pop(name) for name in ("patience_to_stop", "before_epoch") if name in changes}
-    with seeded(seed):
-        net = make_net(torch_params(**changes), Regression, {"n_features": data[0].shape[1], "batch_norm": batch_norm})
-        train(
-            net,
-            data,
-            valid_data,
-            max_epochs=max_epochs,
-            seed=seed,
-            patience=options.get("patience_to_stop"),
-            lr_schedule=lr_schedule,
-            before_epoch=options.get("before_epoch"),
-        )
+def all_rows(data):
+    return Rows(data, torch.arange(len(data[0])), torch.empty(0, dtype=torch.int64))
+
+
+def new_net(seed=0, n_features=3, batch_norm=False, **changes):
+    params = {"n_features": n_features, "batch_norm": batch_norm}
+    return make_net(torch_params(**changes), TensorNet, Regression, params, generator_on("cpu", seed))
+
+
+def fitted_net(data, seed=0, valid_data=None, batch_norm=False, max_epochs=3, **changes):
+    options = {
+        name: changes.pop(name) for name in ("patience_to_stop", "before_epoch", "lr_schedule") if name in changes
+    }
+    net = new_net(seed, data[0].shape[1], batch_norm, **changes)
+    train(
+        net,
+        all_rows(data),
+        None if valid_data is None else all_rows(valid_data),
+        max_epochs=max_epochs,
+        seed=seed,
+        noise=generator_on(net.device, seed),
+        patience=options.get("patience_to_stop"),
+        lr_schedule=options.get("lr_schedule", "constant"),
+        before_epoch=options.get("before_epoch"),
+    )
     return net
 
 
@@ -149,6 +172,11 @@ def test_unknown_optimizer_is_an_error(optimizer):
         ({"lr": "fast"}, "lr"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"patience": 0}, "patience"),
+        ({"lr_schedule": "linear"}, "lr_schedule must be one of 'constant', 'cosine'; got 'linear'"),
+        ({"early_stopping": "yes"}, "early_stopping must be an instance of bool"),
+        ({"warm_start": 1}, "warm_start must be an instance of bool"),
+        ({"checkpoint": 3}, "checkpoint must be an instance of"),
+        ({"checkpoint": __file__}, "checkpoint must be a folder; got .*, which is a file"),
         ({"callbacks": "all"}, "callbacks must be an instance of list"),
         ({"net_params": [1]}, "net_params must be an instance of dict"),
         ({"net_params": {"lr": 1.0}}, "net_params takes names that begin .*; got 'lr'"),
@@ -169,14 +197,46 @@ def test_global_generators_are_left_alone(random_state):
     assert torch.equal(torch.get_rng_state(), torch_state)
 
 
-def test_seeded_blocks_repeat_and_survive_errors():
+def draws_of_all_kinds():
+    """What networks and functions of users may draw, none of which is given a generator."""
+    x = torch.randn(4, 8)
+    net = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.RReLU(), nn.GRU(8, 8, 2, dropout=0.5))
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return [
+        *(tensor.detach() for tensor in (*net.parameters(), net(x[None])[0], layer(x[None]))),
+        *(torch.rand(3), torch.randn(2, 3), torch.randint(5, (3,)), torch.randint(2, 5, (3,)), torch.randperm(5)),
+        *(torch.rand_like(x), torch.randn_like(x), torch.randint_like(x, 5), torch.randint_like(x, 2, 5)),
+        *(torch.bernoulli(torch.full((5,), 0.5)), torch.multinomial(torch.ones(5), 2), torch.poisson(torch.ones(4))),
+        *(torch.normal(0.0, 1.0, (3,)), torch.empty(4).exponential_(), nn.init.orthogonal_(torch.empty(4, 4))),
+        torch.distributions.Gamma(torch.tensor(1.5), 1.0).sample((2, 5)),
+    ]
+
+
+def test_code_without_generators_draws_what_a_seed_of_the_process_gives_and_leaves_it_alone():
     state = torch.get_rng_state()
-    with seeded(1):
-        first = torch.rand(3)
-    with pytest.raises(RuntimeError), seeded(1):
-        assert torch.equal(torch.rand(3), first)
-        raise RuntimeError
+    torch.manual_seed(5)
+    expected = draws_of_all_kinds()
+    torch.set_rng_state(state)
+    with drawing_from(generator_on("cpu", 5)):
+        drawn = draws_of_all_kinds()
     assert torch.equal(torch.get_rng_state(), state)
+    assert all(map(torch.equal, drawn, expected))
+
+
+def test_given_generators_are_left_in_their_place():
+    with drawing_from(generator_on("cpu", 1)):
+        drawn = torch.rand(3, generator=generator_on("cpu", 2))
+    assert torch.equal(drawn, torch.rand(3, generator=generator_on("cpu", 2)))
+
+
+def test_threads_do_not_hear_of_each_others_draws():
+    def draw(seed):
+        with drawing_from(generator_on("cpu", seed)):
+            return torch.cat([torch.rand(50) for _ in range(20)])
+
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(draw, range(8)))
+    assert all(torch.equal(a, draw(seed)) for seed, a in enumerate(threaded))
 
 
 def test_draw_seed_is_fixed_by_an_integer_and_advances_a_generator():
@@ -202,16 +262,63 @@ def test_as_tensor_takes_any_layout(change):
 @pytest.mark.parametrize("n_rows", [1, 2, 7, 8, 9, 16, 17])
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_batches_are_a_partition_without_a_lone_last_row(n_rows, shuffle):
-    X, y = torch.arange(n_rows * 2.0).view(n_rows, 2), torch.arange(n_rows)
-    generator = torch.Generator().manual_seed(0) if shuffle else None
-    batches = list(iterate_batches((X, y), 8, generator=generator))
+    X, y = torch.arange(n_rows * 4.0).view(2 * n_rows, 2), torch.arange(2 * n_rows)
+    labeled = torch.arange(n_rows) * 2
+    order = torch.Generator().manual_seed(0) if shuffle else None
+    batches = list(passes(Rows((X, y), labeled, labeled + 1), 8, order))
     rows = torch.cat([batch_y for _, batch_y in batches])
-    assert sorted(rows.tolist()) == list(range(n_rows))
+    assert sorted(rows.tolist()) == labeled.tolist()
     assert torch.equal(torch.cat([batch_X for batch_X, _ in batches]), X[rows])
-    assert shuffle or torch.equal(rows, y)
+    assert shuffle or torch.equal(rows, labeled)
     sizes = [len(batch_y) for _, batch_y in batches]
     assert max(sizes) <= 9
     assert n_rows == 1 or min(sizes) > 1
+
+
+def test_cycled_batches_take_rows_of_every_kind():
+    X, y = torch.randn(10, 2), torch.arange(10)
+    kinds = torch.tensor([1, 4, 7]), torch.tensor([0, 2])
+    batches = list(cycled_batches((X, y), kinds, (2, 3), 6, torch.Generator().manual_seed(0)))
+    assert len(batches) == 6
+    for indices, n, place in ((kinds[0], 2, 0), (kinds[1], 3, 2)):
+        drawn = torch.stack([batch[place + 1] for batch in batches])
+        assert drawn.shape == (6, n)
+        counts = drawn.flatten().bincount(minlength=10)[indices]
+        assert counts.sum() == 6 * n
+        assert counts.max() - counts.min() <= 1
+        assert all(torch.equal(batch[place], X[batch[place + 1]]) for batch in batches)
+    none = next(cycled_batches((X, y), (kinds[0], torch.empty(0, dtype=torch.int64)), (2, 2), 1, torch.Generator()))
+    assert none[2].shape == (0, 2)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 15, 16, 17, 160, 161, 5000])
+def test_steps_of_an_epoch_are_a_pass_or_a_few_more(n_rows):
+    n_steps = n_steps_of_epoch(n_rows, 64)
+    assert n_steps >= n_rows / 64
+    assert n_steps <= max(math.ceil(n_rows / 64), MIN_STEPS)
+    assert n_steps >= min(MIN_STEPS, n_rows / VALUES_A_STEP)
+    assert n_steps_of_epoch(n_rows, 64, n_pixels=400) >= MIN_STEPS
+
+
+def test_steps_of_small_images_have_many_of_them():
+    assert n_rows_of_step(8) == n_rows_of_step(8, 1000) == 8
+    assert n_rows_of_step(8, 1) == MIN_PIXELS
+    assert n_rows_of_step(8, 9) * 9 >= MIN_PIXELS
+
+
+def test_rows_are_labelled_unlabelled_or_void():
+    Z = np.zeros((5, 3), dtype=np.float32)
+    rows, valid = as_rows(Z, None, 0, seed=0)
+    assert (rows.labeled.tolist(), rows.unlabeled.tolist(), valid, rows.n_pixels) == ([0, 1, 2, 3, 4], [], None, None)
+    rows, _ = as_rows(Z, np.array([0, -1, 1, -2, -1]), 0, seed=0)
+    assert (rows.labeled.tolist(), rows.unlabeled.tolist()) == ([0, 2], [1, 4])
+    masks = np.full((5, 2, 2), -1)
+    masks[0], masks[1, 0, 0], masks[2] = 0, 1, -2
+    rows, _ = as_rows(Z, masks, 0, seed=0)
+    assert (rows.labeled.tolist(), rows.unlabeled.tolist(), rows.n_pixels) == ([0, 1], [1, 3, 4], 4)
+    rows, valid = as_rows(Z, None, 0.4, seed=0)
+    assert sorted([*rows.labeled.tolist(), *valid.labeled.tolist()]) == [0, 1, 2, 3, 4]
+    assert len(valid.labeled) == 2
 
 
 @pytest.mark.parametrize("n_rows, length", [(5, 20), (5, 23), (7, 3), (1, 4), (4, 4)])
@@ -285,8 +392,6 @@ def test_cosine_schedule_falls_from_lr_and_is_put_back():
     net = fitted_net(regression_data(), max_epochs=4, lr=0.2, lr_schedule="cosine", callbacks=[Rates()])
     np.testing.assert_allclose(rates, [0.2 * math.cos(math.pi * epoch / 8) ** 2 for epoch in range(4)])
     assert net.optimizer_.param_groups[0]["lr"] == pytest.approx(0.2)
-    with pytest.raises(ValueError, match="lr_schedule must be one of 'constant', 'cosine'; got 'linear'"):
-        fitted_net(regression_data(), lr_schedule="linear")
 
 
 def test_before_epoch_hears_the_progress():
@@ -299,11 +404,12 @@ def test_before_epoch_hears_the_progress():
 @pytest.mark.parametrize("at_batch", [1, 4, 13, 14])  # 7 batches an epoch
 def test_interrupt_is_raised_again_and_leaves_the_last_completed_epoch(error, at_batch):
     data = regression_data()
-    with seeded(0):
-        net = make_net(torch_params(callbacks=[Recorder(error, at_batch=at_batch)]), Regression, {"n_features": 3})
-        initial = weights(net).clone()
-        with pytest.raises(error):
-            train(net, data, max_epochs=3, seed=0)
+    net = new_net(callbacks=[Recorder(error, at_batch=at_batch)])
+    initial, noise = weights(net).clone(), generator_on("cpu", 0)
+    noise_at_first = noise.get_state()
+    with pytest.raises(error):
+        train(net, all_rows(data), max_epochs=3, seed=0, noise=noise)
+    assert torch.equal(noise.get_state(), noise_at_first)
     n_completed = (at_batch - 1) // 7
     expected = weights(fitted_net(data, max_epochs=n_completed)) if n_completed else initial
     assert torch.equal(weights(net), expected)
@@ -340,12 +446,30 @@ def test_training_goes_on_after_a_pickle_with_or_without_the_optimizer():
     net = fitted_net(data, max_epochs=2)
     copies = [pickle.loads(pickle.dumps(net)) for _ in range(2)]
     size = len(pickle.dumps(net))
-    forget_optimizer(copies[1])
+    copies[1].forget_training()
     assert len(pickle.dumps(copies[1])) < size
     for again in copies:
         assert torch.equal(weights(again), weights(net))
-        train(again, data, max_epochs=20, seed=1)
+        train(again, all_rows(data), max_epochs=20, seed=1, noise=generator_on("cpu", 1))
         assert again.history[-1]["train_loss"] < net.history[-1]["train_loss"]
+
+
+def test_net_to_go_on_is_a_copy_with_the_parameters_of_today():
+    data = regression_data()
+    net = fitted_net(data, max_epochs=2, optimizer="adam", net_params={"optimizer__weight_decay": 0.5})
+    before = weights(net).clone()
+    twin = make_net_to_go_on(torch_params(lr=0.01, batch_size=4), net)
+    assert torch.equal(weights(twin), before)
+    assert twin.history == net.history
+    assert (twin.lr, twin.batch_size, twin.optimizer_.param_groups[0]["lr"]) == (0.01, 4, 0.01)
+    assert twin.optimizer_.param_groups[0]["weight_decay"] == 0
+    for old, new in zip(net.optimizer_.state.values(), twin.optimizer_.state.values(), strict=True):
+        assert torch.equal(old["exp_avg"], new["exp_avg"])
+    assert not make_net_to_go_on(torch_params(optimizer="sgd"), net).optimizer_.state
+    train(twin, all_rows(data), max_epochs=2, seed=1, noise=generator_on("cpu", 1))
+    assert torch.equal(weights(net), before)
+    assert len(net.history) == 2
+    assert isinstance(twin.module, type)  # an instance would be pickled a second time
 
 
 def test_net_trained_on_cuda_loads_without_it():
@@ -379,19 +503,19 @@ def test_cuda_agrees_with_the_cpu_and_its_pickle_holds():
 def test_progress_bar_only_if_verbose(capsys):
     net = fitted_net(regression_data())
     assert capsys.readouterr() == ("", "")
-    train(net, regression_data(), max_epochs=2, seed=0, verbose=True)
+    train(net, all_rows(regression_data()), max_epochs=2, seed=0, noise=generator_on("cpu", 0), verbose=True)
     assert "train_loss" in capsys.readouterr().err
 
 
 # inference
 
 
-def test_infer_is_the_function_on_all_rows_whatever_the_batches():
+def test_infer_is_the_function_on_all_rows_whatever_the_batches(monkeypatch):
     net = fitted_net(regression_data(), batch_norm=True)
     X = np.random.default_rng(0).normal(size=(37, 3))
     results = []
-    for batch_size in (2, 8, 100):
-        net.batch_size = batch_size
+    for most in (16, 32, 100):
+        monkeypatch.setattr(inference, "_MAX_ROWS", most)
         mean, rows = infer(net, lambda x, y: (net.module_.predict(x) + y, x), X, np.ones(37))
         np.testing.assert_array_equal(rows, X.astype(np.float32))
         results.append(mean)
@@ -408,3 +532,96 @@ def test_infer_does_not_train():
     net.module_.train()
     infer(net, net.module_.predict, np.ones((5, 3)))
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.module_.state_dict().items())
+
+
+def test_batches_of_inference_are_bounded_by_values(monkeypatch):
+    sizes = []
+    net = fitted_net(regression_data())
+    for shape in ((3000, 2), (100, 3, 200, 200)):
+        X = np.zeros(shape, dtype=np.float32)
+        infer(net, lambda x: (sizes.append(len(x)), x.flatten(1).sum(1))[1], X)
+    assert max(sizes) <= inference._MAX_ROWS
+    assert 16 in sizes  # of the images
+
+
+# checkpoints
+
+
+TREE = {
+    "format": 1,
+    "tensors": [
+        torch.arange(6.0).view(2, 3),
+        torch.tensor(7),
+        torch.zeros(0, 4),
+        torch.tensor([1.5], dtype=torch.bfloat16),
+    ],
+    "numbers": {"inf": math.inf, "pi": math.pi, "n": 2**60, "text": "é", "none": None, "yes": True},
+    "state": {0: {"step": torch.tensor(3.0)}, 1: {}},
+    "pair": (1, [2, (3,)]),
+    "numpy": [np.float64(0.1), np.int32(4), np.arange(3)],
+}
+
+
+def test_trees_are_read_as_they_were_written(tmp_path):
+    write_tree(tmp_path / "tree.npz", TREE)
+    tree = read_tree(tmp_path / "tree.npz")
+    for a, b in zip(tree["tensors"], TREE["tensors"], strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+        assert torch.equal(a, b)
+    assert tree["numbers"] == TREE["numbers"]
+    assert tree["state"].keys() == TREE["state"].keys()
+    assert tree["pair"] == TREE["pair"]
+    assert tree["numpy"][:2] == [0.1, 4]
+    assert torch.equal(tree["numpy"][2], torch.arange(3))
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_what_is_no_plain_value_is_refused():
+    assert is_storable(TREE)
+    assert not is_storable({"a": [object()]})
+    assert not is_storable(nn.Linear(2, 2))
+
+
+def test_failed_write_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "tree.npz"
+    write_tree(path, TREE)
+    before = path.read_bytes()
+
+    def full(file, **arrays):
+        file.write(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"could not be written \(No space left on device\).* goes on from it"):
+        write_tree(path, TREE)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_files_take_turns(tmp_path):
+    stage = Checkpoint(tmp_path, {"lr": "1"}, seed=3).stage("training")
+    assert stage.load() is None
+    for n in range(5):
+        before = {path: path.read_bytes() for path in stage.paths if path.is_file()}
+        stage.save({"n": n})
+        changed = [path for path, content in before.items() if path.read_bytes() != content]
+        assert len(changed) == (n > 1)
+        assert Checkpoint(tmp_path, {"lr": "1"}, seed=4).stage("training").load() == {"n": n}
+    assert Checkpoint(tmp_path, {"lr": "1"}, seed=4).seed == 3
+    assert Checkpoint(tmp_path, {"lr": "1"}, seed=4).stage("start0").load() is None
+
+
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        (np.zeros(4), np.zeros((2, 2))),
+        (np.zeros(4), np.zeros(4, dtype=np.float32)),
+        (np.arange(4), np.arange(4)[::-1]),
+        (np.zeros((2, 2, 2)), np.array([[[0, 0], [0, 0]], [[0, 0], [0, 1.0]]])),
+        (np.array(["a", "b"]), np.array(["a", "c"])),
+        (np.array(["a", 1], dtype=object), np.array(["a", 2], dtype=object)),
+    ],
+)
+def test_digest_tells_arrays_apart(a, b):
+    assert digest(a) == digest(a.copy()) == digest(np.asfortranarray(a)) != digest(b)

@@ -207,7 +207,9 @@ def _unpacked(value, file):
     kind, *items = value
     if kind == "tensor":
         name, dtype, shape = items
-        return torch.from_numpy(file[name]).view(getattr(torch, dtype)).reshape(shape)
+        values = torch.empty(shape, dtype=getattr(torch, dtype))
+        values.view(-1).view(torch.uint8).copy_(torch.from_numpy(file[name]))
+        return values
     if kind == "dict":
         return {_unpacked(key, file): _unpacked(item, file) for key, item in items}
     items = [_unpacked(item, file) for item in items]

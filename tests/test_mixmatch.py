@@ -21,7 +21,7 @@ from sklearn_geoal._mixmatch.training import MAX_BATCHES, plan_epoch
 from sklearn_geoal._nets import mixmatch
 from sklearn_geoal._nets.mixmatch import MixMatch
 from sklearn_geoal._nets.norms import batch_statistics
-from sklearn_geoal._torch.training import Rows, n_steps_of_epoch
+from sklearn_geoal._torch.batches import Rows, n_steps_of_epoch
 from sklearn_geoal.augment import Flip, GaussianNoise, Rotate90, Shift, resolve_augment
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
 

@@ -15,7 +15,7 @@ from torch import nn
 from sklearn_geoal import MixMatchSegmenter
 from sklearn_geoal._mixmatch.training import plan_epoch
 from sklearn_geoal._nets.mixmatch import mixup
-from sklearn_geoal._torch import training
+from sklearn_geoal._torch import batches
 from sklearn_geoal.augment import Flip, GaussianNoise
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
 
@@ -26,7 +26,7 @@ VOID = 255
 def short_epochs():
     """An epoch is one pass over the images of these tests, which are few."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "MIN_STEPS", 1)
+        patch.setattr(batches, "MIN_STEPS", 1)
         yield
 
 

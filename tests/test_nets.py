@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from sklearn_geoal._manifolds import lorentz
-from sklearn_geoal._nets import resolve_body
+from sklearn_geoal._nets.bodies import resolve_body
 from sklearn_geoal._nets.classifier import Classifier
 from sklearn_geoal._nets.conv import ConvDecoder, ConvEncoder, NormalizedConvDecoder, NormalizedConvEncoder
 from sklearn_geoal._nets.dense import DenseDecoder, DenseEncoder
@@ -160,7 +160,7 @@ def test_warm_up_weighs_the_divergence_in_training_only():
     vae, x = small_vae(), torch.randn(9, 6)
     losses = {}
     for weight in (0.0, 1.0):
-        vae.kl_weight = weight
+        vae.warmth = weight
         for training in (True, False):
             torch.manual_seed(1)
             losses[weight, training] = vae.train(training)(x)

@@ -15,7 +15,7 @@ from torch.distributions import Normal, kl_divergence
 from sklearn_geoal import SymmetricVAESegmenter
 from sklearn_geoal._nets.hierarchical_vae import HierarchicalVAE, completed, divergence, log_density, product
 from sklearn_geoal._nets.unet import UNet
-from sklearn_geoal._torch import training
+from sklearn_geoal._torch import batches
 from sklearn_geoal.augment import Compose, Flip
 from sklearn_geoal.model_selection import LabeledStratifiedKFold
 
@@ -31,7 +31,7 @@ def seed():
 def short_epochs():
     """An epoch is one pass over the images of these tests, which are few."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "MIN_STEPS", 1)
+        patch.setattr(batches, "MIN_STEPS", 1)
         yield
 
 
@@ -442,7 +442,7 @@ def test_steps_of_an_epoch(data, min_steps, n_steps, monkeypatch):
         def on_batch_begin(self, net, **kwargs):
             steps.append(1)
 
-    monkeypatch.setattr(training, "MIN_STEPS", min_steps)
+    monkeypatch.setattr(batches, "MIN_STEPS", min_steps)
     segmenter(callbacks=[Count()]).fit(*data)
     assert len(steps) == n_steps
 

@@ -1,4 +1,4 @@
-# make demo | test | docs | lint | bench: each makes the virtual environment it needs first.
+# make demo | test (ARGS=tests/test_land.py: one file) | docs | lint | bench: each makes the virtual environment it needs first.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -14,7 +14,7 @@ demo: $(VENV)/.installed-plot
 	MPLBACKEND=Agg $(PY) docs/examples/plot_land_scene.py demo.png
 
 test: $(VENV)/.installed-test
-	$(PY) -m pytest -n 2
+	$(PY) -m pytest -n 2 $(ARGS)
 
 docs: $(VENV)/.installed-docs
 	$(PY) -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -88,7 +88,7 @@ def run(method, n_masks, seed, form, split, device, forms=FORMS):
     y[others] = MISSING
     if method != MIXMATCH:
         X, y = X[known], y[known]
-    steps_per_epoch, _ = plan_epoch(n_masks, len(y) - n_masks, SHARED["batch_size"])
+    steps_per_epoch, _ = plan_epoch(n_masks, len(y) - n_masks, SHARED["batch_size"], n_pixels=y[0].size)
     max_epochs = math.ceil(n_steps / steps_per_epoch)
     segmenter = MixMatchSegmenter(
         max_epochs=max_epochs,

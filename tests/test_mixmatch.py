@@ -732,7 +732,7 @@ def test_two_labels_of_each_class_and_clear_clusters(backbone):
     first = [row for c in range(4) for row in np.flatnonzero(truth == c)[:2]]
     y = np.full(300, np.nan)
     y[first] = truth[first]
-    model = MixMatchClassifier(backbone, max_epochs=10, lr=0.01, warmup=0.5, random_state=0).fit(X, y)
+    model = MixMatchClassifier(backbone, max_epochs=5, lr=0.01, warmup=0.5, random_state=0).fit(X, y)
     assert model.score(X, truth) > 0.98
 
 

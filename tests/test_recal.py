@@ -614,7 +614,7 @@ def test_steps_of_an_epoch(data, batch_size, accumulate_batches, n_rows):
 def test_clear_clusters_are_found(data, params, accumulate_batches):
     X, y = data
     batches = {"accumulate_batches": accumulate_batches, "batch_size": 90 // accumulate_batches}
-    model = clusterer(max_epochs=8, **batches, **params).fit(X)
+    model = clusterer(max_epochs=6, **batches, **params).fit(X)
     assert adjusted_rand_score(y, model.labels_) == 1
     assert model.predict_proba(X).max(axis=1).mean() > 0.8
 
@@ -622,7 +622,7 @@ def test_clear_clusters_are_found(data, params, accumulate_batches):
 def test_digits():
     X, y = load_digits(return_X_y=True)
     params = {"hidden_units": (16, 32), "n_components": 32, "image_shape": (1, 8, 8), "lr": 0.01}
-    model = clusterer(n_clusters=10, **params, max_epochs=8, batch_size=300).fit(X)
+    model = clusterer(n_clusters=10, **params, max_epochs=5, batch_size=300).fit(X)
     assert normalized_mutual_info_score(y, model.labels_) > 0.65  # k-means on the pixels: 0.74
 
 
@@ -744,7 +744,7 @@ def test_rows_do_not_depend_on_each_other_nor_on_the_batches(data, fitted, verb,
 def test_images_as_images_and_as_rows_are_the_same(images, backbone):
     X, y = images
     flat = X.reshape(len(X), -1)
-    params = {"backbone": backbone, "hidden_units": (4, 8), "init_epochs": 5, "max_epochs": 20}
+    params = {"backbone": backbone, "hidden_units": (4, 8), "n_init": 1, "init_epochs": 5, "max_epochs": 20}
     model, of_rows = clusterer(**params).fit(X), clusterer(**params, image_shape=(2, 5, 7)).fit(flat)
     assert model.image_shape_ == of_rows.image_shape_ == (2, 5, 7)
     assert model.n_features_in_ == 70
@@ -787,7 +787,7 @@ class OwnBackbone(nn.Sequential):
 
 def test_own_backbone_class(data):
     X, y = data
-    model = clusterer(backbone=OwnBackbone, batch_size=30, accumulate_batches=3, max_epochs=8).fit(X)
+    model = clusterer(backbone=OwnBackbone, n_init=1, batch_size=30, accumulate_batches=3, max_epochs=5).fit(X)
     assert isinstance(model.net_.module_.backbone, OwnBackbone)
     assert adjusted_rand_score(y, model.labels_) == 1
     assert_array_equal(copy_of(model).predict_proba(X), model.predict_proba(X))

@@ -56,6 +56,14 @@ def whole():
 
 
 @pytest.fixture(scope="module")
+def published(whole, tmp_path_factory):
+    """The file of all that is published."""
+    path = tmp_path_factory.mktemp("published") / "vgg16_bn.pth"
+    torch.save(whole, path)
+    return path
+
+
+@pytest.fixture(scope="module")
 def shallow(whole):
     """What three blocks and the first layer of the fourth need: the files of the tests stay small."""
     features = ((name, weights) for name, weights in whole.items() if name.startswith("features."))
@@ -94,15 +102,14 @@ def reference(x, tensors, head):
     return F.linear(x.reshape(len(x), -1), head.weight, head.bias)
 
 
-def test_all_features_are_the_published_ones(whole, path):
-    torch.save(whole, path)
+def test_all_features_are_the_published_ones(whole, published):
     net = VGG16BN((3, 64, 64), 10)
     expected = {name: weights for name, weights in whole.items() if name.startswith("features.")}
     features = {f"features.{name}": weights for name, weights in net.features.state_dict().items()}
     assert [(name, tuple(weights.shape)) for name, weights in features.items()] == list(published_shapes().items())
     assert sum(weights.numel() for weights in net.features.parameters()) == 14_723_136
     head = copied(net.head)
-    load_features(net, path)
+    load_features(net, published)
     for name, weights in net.state_dict().items():
         if name in expected:
             assert torch.equal(weights, expected[name]), name
@@ -111,10 +118,9 @@ def test_all_features_are_the_published_ones(whole, path):
 
 
 @pytest.mark.parametrize("shape", [(3, 32, 32), (3, 8, 8), (3, 9, 13), (3, 2, 5)])
-def test_outputs_are_those_of_the_plain_functions(shape, whole, path):
-    torch.save(whole, path)
+def test_outputs_are_those_of_the_plain_functions(shape, whole, published):
     net = VGG16BN(shape, 4).eval()
-    load_features(net, path)
+    load_features(net, published)
     x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = reference(x, whole, net.head)

@@ -570,7 +570,7 @@ def fit_and_kill_in_epoch(folder, params):
 def test_checkpoint_holds_no_pickle(tmp_path):
     with_params(ESTIMATORS[0], checkpoint=tmp_path).fit(*data(ESTIMATORS[0]))
     files = sorted(tmp_path.iterdir())
-    assert [path.name for path in files] == ["training-0.npz", "training-1.npz", "training.npz"]
+    assert [path.name for path in files] == ["training-0.npz", "training-1.npz"]
     for path in files:
         with np.load(path, allow_pickle=False) as file:
             assert all(file[key].dtype == np.uint8 for key in file.files)

@@ -607,9 +607,33 @@ def test_two_files_take_turns(tmp_path):
         stage.save({"n": n})
         changed = [path for path, content in before.items() if path.read_bytes() != content]
         assert len(changed) == (n > 1)
-        assert Checkpoint(tmp_path, {"lr": "1"}, seed=4).stage("training").load() == {"n": n}
-    assert Checkpoint(tmp_path, {"lr": "1"}, seed=4).seed == 3
-    assert Checkpoint(tmp_path, {"lr": "1"}, seed=4).stage("start0").load() is None
+        again = Checkpoint(tmp_path, {"lr": "1"}, seed=4)
+        assert again.stage("training").load() == {"n": n}
+        assert again.stage("start0").load() is None
+        assert again.seed == 3
+
+
+def test_states_of_another_training_are_an_error_even_of_an_early_stage(tmp_path):
+    checkpoint = Checkpoint(tmp_path, {"lr": "1"}, seed=3)
+    Checkpoint(tmp_path, {"lr": "2"}, seed=3)  # nothing was written yet
+    checkpoint.stage("start0").save({"n": 0, "best": None, "module": {}})
+    with pytest.raises(ValueError, match=r"of another training \(lr was 1, is 2\)"):
+        Checkpoint(tmp_path, {"lr": "2"}, seed=3)
+
+
+def test_new_training_leaves_the_end_of_the_one_before_until_it_has_a_state_of_its_own(tmp_path):
+    module = nn.Linear(2, 1)
+    old = Checkpoint(tmp_path, {"start": "initial weights"}, seed=3)
+    state = {"best": None, "module": dict(module.state_dict())}
+    for _ in range(3):
+        old.stage("training").save(state)
+    new = Checkpoint(tmp_path, {"start": "weights"}, seed=5, weights=module)
+    assert new.stage("training").load() is None
+    assert Checkpoint(tmp_path, {"start": "initial weights"}, seed=5).stage("training").load() is not None
+    new.stage("training").save(state)
+    assert Checkpoint(tmp_path, {"start": "weights"}, seed=6, weights=module).seed == 5
+    with pytest.raises(ValueError, match="start was weights, is initial weights"):
+        Checkpoint(tmp_path, {"start": "initial weights"}, seed=5)
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
+from .._files import replaced
+
 FORMAT = 1
 # parameters that change nothing about what a training arrives at
 _WITHOUT_EFFECT = ("checkpoint", "verbose")
 
 
 class Checkpoint:
-    """A folder with the state of one ``fit``: what it is of, and for each training in it two files that take turns.
+    """A folder with the state of one ``fit``: for each training in it two files that take turns, so that one is whole.
 
     Parameters
     ----------
@@ -40,38 +42,28 @@ class Checkpoint:
     """
 
     def __init__(self, folder, described, seed, weights=None):
-        self.folder, self.seed = Path(folder), seed
+        self.folder, self.described, self.seed = Path(folder), described, seed
         self.folder.mkdir(parents=True, exist_ok=True)
-        title = self.folder / "training.npz"
-        found = _read_if_whole(title)
-        if found is not None and found["described"] == described:
-            self.seed, self.key = found["seed"], found["key"]
-            return
-        if found is not None:
-            self.key = found["key"]
-            state = self.stage("training").load()
-            if state is not None and not (weights is not None and _arrived_at(state, weights)):
-                raise ValueError(_differences(self.folder, found["described"], described))
-        self.key = f"{seed}-{os.urandom(8).hex()}"
-        write_tree(title, {"format": FORMAT, "described": described, "seed": seed, "key": self.key})
+        found = [_read_if_whole(path) for path in sorted(self.folder.glob("*-[01].npz"))]
+        last = max(filter(None, found), key=lambda content: content["n_written"], default={"n_written": 0})
+        # files are told by a key from those of a training before, and by a count from older ones
+        self.key, self.n_written = os.urandom(8).hex(), last["n_written"]
+        if last["n_written"] and last["described"] == described:
+            self.seed, self.key = last["seed"], last["key"]
+        elif last["n_written"] and not (weights is not None and _arrived_at(last["state"], weights)):
+            raise ValueError(_differences(self.folder, last["described"], described))
 
     def stage(self, name):
-        """The files of one of the trainings of the ``fit``."""
-        return Stage([self.folder / f"{name}-{turn}.npz" for turn in range(2)], self.key)
+        """One of the trainings of the ``fit``."""
+        return Stage(self, name)
 
 
 class Stage:
-    """Two files that take turns, so that one of them is whole at any instant.
+    """One of the trainings of a ``fit``, by the beginning of the names of its files."""
 
-    Parameters
-    ----------
-    paths : list of Path
-    key : str
-        States of another ``fit``, with another key, do not count.
-    """
-
-    def __init__(self, paths, key):
-        self.paths, self.key, self.n_written = paths, key, 0
+    def __init__(self, checkpoint, name):
+        self.checkpoint = checkpoint
+        self.paths = [checkpoint.folder / f"{name}-{turn}.npz" for turn in range(2)]
 
     def load(self):
         """The last state that was written as a whole, None if there is none.
@@ -81,18 +73,17 @@ class Stage:
         UserWarning
             If a file is damaged: the one before it is taken.
         """
-        found = [content for content in map(_read_if_whole, self.paths) if content and content["key"] == self.key]
-        if not found:
-            return None
-        last = max(found, key=lambda content: content["n_written"])
-        self.n_written = last["n_written"]
-        return last["state"]
+        found = [content for content in map(_read_if_whole, self.paths) if content]
+        found = [content for content in found if content["key"] == self.checkpoint.key]
+        return max(found, key=lambda content: content["n_written"], default={"state": None})["state"]
 
     def save(self, state):
         """Write a state in place of the one before the last."""
-        self.n_written += 1
-        content = {"format": FORMAT, "key": self.key, "n_written": self.n_written, "state": state}
-        write_tree(self.paths[self.n_written % 2], content)
+        checkpoint = self.checkpoint
+        checkpoint.n_written += 1
+        content = {"format": FORMAT, "state": state}
+        content |= {name: getattr(checkpoint, name) for name in ("described", "seed", "key", "n_written")}
+        write_tree(self.paths[checkpoint.n_written % 2], content)
 
 
 def open_checkpoint(estimator, seed, weights=None, **arrays):
@@ -137,26 +128,15 @@ def write_tree(path, tree):
     """
     arrays = {}
     plain = json.dumps(_packed(tree, arrays)).encode()
-    temporary = path.with_suffix(".tmp")
     try:
-        with temporary.open("wb") as file:
+        with replaced(path, path.with_suffix(".tmp")) as file:
             np.savez(file, tree=np.frombuffer(plain, dtype=np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(
             error.errno,
             f"The checkpoint {path} could not be written ({error.strerror}); the one before it is still there, and "
             "another fit with the same parameters and data goes on from it",
         ) from error
-    if os.name == "posix":  # a directory is synchronised like a file: without it the new name may be lost
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def read_tree(path):

@@ -144,7 +144,7 @@ def read_tree(path):
 
     Raises
     ------
-    ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile
+    ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile
         If the file is damaged or another one.
     """
     with np.load(path, allow_pickle=False) as file:
@@ -211,7 +211,7 @@ def _read_if_whole(path):
         return None
     try:
         return read_tree(path)
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         warnings.warn(
             f"The checkpoint {path} cannot be read ({error}): going on from the state before it, if there is one.",
             UserWarning,

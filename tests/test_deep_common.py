@@ -275,6 +275,10 @@ def test_interrupted_warm_start_stands_at_the_last_completed_epoch(estimator, er
     expected = with_params(estimator, warm_start=True, max_epochs=2, **FLAT).fit(X, y)
     assert_same_fit(model, expected, X)
     assert len(model.set_params(callbacks=None).fit(X, y).history_) == 6
+    before = outputs(model, X)
+    with pytest.raises(error):
+        model.set_params(callbacks=[Raises(error, epoch=7)]).fit(3 * X[:30], y[:30])
+    assert_same(outputs(model, X), before)
     first_epoch = with_params(estimator, warm_start=True, callbacks=[Raises(error, epoch=1)])
     with pytest.raises(error):
         first_epoch.fit(X, y)
@@ -285,10 +289,10 @@ def test_interrupted_warm_start_stands_at_the_last_completed_epoch(estimator, er
 def test_partial_fit(estimator):
     X, _ = data(estimator)
     model = with_params(estimator, callbacks=[Raises(KeyboardInterrupt, epoch=2)]).partial_fit(X)
-    before = outputs(model, X)
+    before = [*outputs(model, X), model.score_samples(X)]
     with pytest.raises(KeyboardInterrupt):
-        model.partial_fit(X)
-    assert_same(outputs(model, X), before)
+        model.partial_fit(3 * X)
+    assert_same([*outputs(model, X), model.score_samples(X)], before)
     assert len(model.set_params(callbacks=None).partial_fit(X).history_) == 2
     model.set_params(lr=1e-5).partial_fit(X)
     assert model.net_.optimizer_.param_groups[0]["lr"] == 1e-5
@@ -309,6 +313,13 @@ def test_early_stopping_goes_back_to_the_best_epoch(estimator):
     assert len(losses) in (30, best + 1 + 2)
     assert np.isfinite(losses).all()
     assert len(set(losses)) > 1
+    with_constant_lr = {**early, **FLAT}
+    stopped = with_params(estimator, **with_constant_lr).fit(X, y)
+    best = int(np.argmin([row["valid_loss"] for row in stopped.history_])) + 1
+    expected = with_params(estimator, **with_constant_lr | {"max_epochs": best}).fit(X, y)
+    names = [key for key in stopped.net_.module_.state_dict() if key != "noise_variance"]  # measured afterwards
+    states = stopped.net_.module_.state_dict(), expected.net_.module_.state_dict()
+    assert_same(*([state[key] for key in names] for state in states))
 
 
 @each

@@ -15,6 +15,7 @@ from torch import nn
 
 from sklearn_geoal._torch import inference
 from sklearn_geoal._torch.batches import (
+    MAX_PASSES,
     MIN_PIXELS,
     MIN_STEPS,
     VALUES_A_STEP,
@@ -296,7 +297,8 @@ def test_steps_of_an_epoch_are_a_pass_or_a_few_more(n_rows):
     n_steps = n_steps_of_epoch(n_rows, 64)
     assert n_steps >= n_rows / 64
     assert n_steps <= max(math.ceil(n_rows / 64), MIN_STEPS)
-    assert n_steps >= min(MIN_STEPS, n_rows / VALUES_A_STEP)
+    assert n_steps >= min(MIN_STEPS, n_rows / VALUES_A_STEP, MAX_PASSES)
+    assert n_steps_of_epoch(n_rows, n_rows) <= MAX_PASSES
     assert n_steps_of_epoch(n_rows, 64, n_pixels=400) >= MIN_STEPS
 
 

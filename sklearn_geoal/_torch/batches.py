@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 
 # An epoch that draws its rows anew for each step goes on for so many steps where there are few rows, so that the same
-# number of epochs suits tables and large image sets; but not for more than a step for so many rows, or pixels of masks
-MIN_STEPS, VALUES_A_STEP = 20, 8
+# number of epochs suits tables and large image sets. But it takes no more than one step for so many rows, or pixels of
+# masks, and passes over the rows no more than so many times: small data gain nothing by more.
+MIN_STEPS, VALUES_A_STEP, MAX_PASSES = 20, 8, 8
 # a step of images with masks has at least so many pixels: single pixels are learned like the rows of a table
 MIN_PIXELS = 256
 
@@ -101,5 +102,6 @@ def n_rows_of_step(batch_size, n_pixels=None):
 
 def n_steps_of_epoch(n_rows, n_of_step, n_pixels=None):
     """Steps of a pass over the rows, or of several over few."""
-    least = min(MIN_STEPS, math.ceil(n_rows * (n_pixels or 1) / VALUES_A_STEP))
+    values_of_step = max(VALUES_A_STEP, n_of_step / MAX_PASSES)
+    least = min(MIN_STEPS, math.ceil(n_rows * (n_pixels or 1) / values_of_step))
     return max(math.ceil(n_rows / n_of_step), least)

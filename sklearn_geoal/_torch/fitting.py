@@ -96,7 +96,7 @@ class DeepEstimator(BaseEstimator):
             try:
                 train(net, rows, valid, seed=seed, noise=noise, verbose=self.verbose, **options)
             except BaseException:
-                if may_go_on and net.history:
+                if may_go_on and len(net.history) > (0 if old_net is None else len(old_net.history)):
                     self._take_over(net, rows, noise)
                     keep()
                 raise

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .bodies import checked
-from .conv import halved_sizes
+from .conv import PixelConv, halved_sizes
 from .draws import normal_like, uniform_like
 from .mixmatch import cross_entropy, encode
 from .norms import batch_statistics
@@ -324,7 +324,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 def convolution(n_in, n_out, kernel):
-    return nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2)
+    return PixelConv(n_in, n_out) if kernel == 1 else nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2)
 
 
 def head(n_in, n_out, kernel):
@@ -337,7 +337,7 @@ def head(n_in, n_out, kernel):
 
 def product_with(matrix):
     """The product of each pixel with a matrix (n_out, n_in), to be learned from there."""
-    layer = nn.Conv2d(*matrix.shape[::-1], kernel_size=1, bias=False)
+    layer = PixelConv(*matrix.shape[::-1], bias=False)
     with torch.no_grad():
         layer.weight.copy_(matrix[:, :, None, None])
     return layer

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from .._validation import check_choice
 from .bodies import with_units
-from .conv import fitting_units
+from .conv import PixelConv, fitting_units
 
 UNITS = (16, 32, 64, 128)
 
@@ -39,9 +39,9 @@ class UNet(nn.Module):
         kernel = tuple(3 if side > 1 else 1 for side in input_shape[1:])
         self.down = nn.ModuleList(_two_convolutions(*ends, kernel) for ends in pairwise((input_shape[0], *units)))
         # as wide as the level above before the image is doubled, where it costs a quarter
-        self.narrow = nn.ModuleList(nn.Conv2d(below, above, kernel_size=1) for above, below in pairwise(units))
+        self.narrow = nn.ModuleList(PixelConv(below, above) for above, below in pairwise(units))
         self.up = nn.ModuleList(_two_convolutions(2 * above, above, kernel) for above in units[:-1])
-        self.head = nn.Conv2d((*units, input_shape[0])[0], n_outputs, kernel_size=1)
+        self.head = PixelConv((*units, input_shape[0])[0], n_outputs)
         self.alignment = 2 ** len(self.up)
         # two pixels on the way down and up each, and below twice the margin there and one, as a pixel there covers two:
         # m = 5 + 2 m_below, from m = 2 on the lowest level
@@ -79,8 +79,11 @@ def resolve_unet(backbone, hidden_units):
 def _two_convolutions(n_in, n_out, kernel):
     layers = []
     for n_channels in (n_in, n_out):
+        padding = tuple(side // 2 for side in kernel)
         layers += [
-            nn.Conv2d(n_channels, n_out, kernel, padding=tuple(side // 2 for side in kernel), bias=False),
+            PixelConv(n_channels, n_out, bias=False)
+            if max(kernel) == 1
+            else nn.Conv2d(n_channels, n_out, kernel, padding=padding, bias=False),
             nn.BatchNorm2d(n_out),
             nn.ReLU(),
         ]

@@ -8,7 +8,7 @@ import torch
 # An epoch that draws its rows anew for each step goes on for so many steps where there are few rows, so that the same
 # number of epochs suits tables and large image sets. But it takes no more than one step for so many rows, or pixels of
 # masks, and passes over the rows no more than so many times: small data gain nothing by more.
-MIN_STEPS, VALUES_A_STEP, MAX_PASSES = 20, 8, 8
+MIN_STEPS, VALUES_A_STEP, MAX_PASSES = 20, 10, 8
 # a step of images with masks has at least so many pixels: single pixels are learned like the rows of a table
 MIN_PIXELS = 256
 

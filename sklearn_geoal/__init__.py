@@ -17,14 +17,16 @@ _ESTIMATORS = {
     "SymmetricVAESegmenter": "._symmetric_vae.segmenter",
     "VAETransformer": "._autoencoders.vae",
 }
+_FUNCTIONS = {"load": ".persistence", "save": ".persistence"}
 _MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing")
 
-__all__ = ["__version__", *_ESTIMATORS, *_MODULES]
+__all__ = ["__version__", *_ESTIMATORS, *_FUNCTIONS, *_MODULES]
 
 
 def __getattr__(name):
-    if name in _ESTIMATORS:
-        value = getattr(import_module(_ESTIMATORS[name], __name__), name)
+    home = _ESTIMATORS.get(name) or _FUNCTIONS.get(name)
+    if home is not None:
+        value = getattr(import_module(home, __name__), name)
         globals()[name] = value
         return value
     if name in _MODULES:

@@ -67,7 +67,7 @@ def save(estimator, path):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sklearn_geoal.save(net, Path(folder) / "iris.geoal")
     ...     again = sklearn_geoal.load(Path(folder) / "iris.geoal")
-    >>> (again.predict(X) == net.predict(X)).all()
+    >>> again.predict(X).tolist() == net.predict(X).tolist()
     True
     """
     if not isinstance(estimator, BaseEstimator):

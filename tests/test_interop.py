@@ -101,6 +101,12 @@ def test_utilities_are_the_scores_of_what_can_still_be_picked(partly):
     assert np.isin(indices, candidates).all()
 
 
+def test_a_mask_of_candidates_is_its_indices(partly):
+    mask = np.isin(np.arange(90), [40, 7, 22, 63, 80])
+    by_mask = strategy().query(*partly, candidates=mask, batch_size=3)
+    np.testing.assert_array_equal(by_mask, strategy().query(*partly, candidates=np.flatnonzero(mask), batch_size=3))
+
+
 def test_nothing_labelled_and_a_batch_beyond_the_candidates(partly):
     X, y = partly
     assert len(np.unique(strategy().query(X, np.full(90, np.nan), batch_size=5))) == 5
@@ -146,6 +152,8 @@ def test_scikit_activeml_wraps_our_strategy(partly):
         ({"candidates": np.zeros((3, 2))}, MappingError, "index array"),
         ({"candidates": [0, 50]}, ValueError, "must not contain labeled"),
         ({"candidates": [90]}, ValueError, "indices"),
+        ({"candidates": np.arange(90) % 2}, ValueError, r"candidates=mask.astype\(bool\)"),
+        ({"candidates": np.ones(89, dtype=bool)}, ValueError, r"mask of shape \(89,\), but X has 90 samples"),
         ({"y": np.zeros(90)}, ValueError, "nothing to ask for"),
         ({"y": np.zeros(9)}, ValueError, "inconsistent numbers of samples"),
         ({"batch_size": 0}, ValueError, "batch_size"),

@@ -135,6 +135,9 @@ def test_bad_queries(partly):
         ([-1, 3], IndexError, "got some from -1 to 3"),
         ([0.5, 1.0], ValueError, "one-dimensional array of integer indices"),
         ([[0, 1]], ValueError, "one-dimensional array of integer indices"),
+        (np.arange(240) % 2, ValueError, r"among \[0, 1\], expected a boolean mask .* candidates=mask.astype\(bool\)"),
+        (np.arange(240, dtype=np.uint8) // 200 * 255, ValueError, r"among \[0, 255\], expected a boolean mask"),
+        (np.ones(240, dtype=int).tolist(), ValueError, r"among \[1\], expected a boolean mask"),
         (labeled, ValueError, "only 0 candidates"),
         ([], ValueError, "only 0 candidates"),
     ]:
@@ -145,6 +148,11 @@ def test_bad_queries(partly):
             model.query(n_queries)
     with pytest.raises(NotFittedError):
         land().query()
+
+
+def test_two_samples_have_no_mask_of_integers():
+    model = land().fit([[0.0], [1.0]])
+    assert set(model.query(2, candidates=[0, 1])) == {0, 1}
 
 
 @variants

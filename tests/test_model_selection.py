@@ -264,6 +264,10 @@ def test_candidates_as_mask_and_as_indices(blobs, strategy):
     for curve in curves:
         assert (mask & ~missing)[curve.queries].all()
         np.testing.assert_array_equal(curve.queries, curves[0].queries)
+    with pytest.raises(ValueError, match=r"candidates=mask.astype\(bool\)"):
+        label_efficiency_curve(
+            NearestNeighborLearner(), X, target, [1], strategy=strategy, candidates=255 * mask.astype(int)
+        )
 
 
 @pytest.mark.parametrize("strategy", ["query", "random"])

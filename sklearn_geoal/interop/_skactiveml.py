@@ -5,7 +5,7 @@ from skactiveml.base import SingleAnnotatorPoolQueryStrategy
 from skactiveml.utils import MISSING_LABEL, labeled_indices
 from sklearn.base import clone
 
-from .._active.queries import fit_learner
+from .._active.queries import check_candidates, fit_learner, refuse_integer_mask
 from .._validation import as_random_state
 from ._pool_learner import fill_random_states
 
@@ -54,9 +54,9 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
             All samples, labelled or not.
         y : array-like of shape (n_samples,)
             Labels, those that are not known marked by `missing_label`.
-        candidates : array-like of int of shape (n_candidates,), default=None
-            Indices into `X` of the samples that may be asked for. By default all without a label. Rows of features
-            are refused, since the learner ranks the samples that it was fitted on.
+        candidates : array-like of int of shape (n_candidates,) or of bool of shape (n_samples,), default=None
+            The samples that may be asked for, as indices into `X` or as a mask. By default all without a label. Rows
+            of features are refused, since the learner ranks the samples that it was fitted on.
         batch_size : int, default=1
             Number of samples to name, cut to the number of candidates with a warning.
         return_utilities : bool, default=False
@@ -78,8 +78,9 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         skactiveml.exceptions.MappingError
             If `candidates` are rows of features.
         ValueError
-            If a candidate is labelled, or nothing is left to ask for.
+            If a candidate is labelled, `candidates` is a mask of integers, or nothing is left to ask for.
         """
+        candidates = None if candidates is None else _masks_as_indices(candidates, len(X))
         X, y, candidates, batch_size, return_utilities = self._validate_data(
             X, y, candidates, batch_size, return_utilities, reset=True
         )
@@ -100,3 +101,12 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         for i, index in enumerate(indices):
             utilities[i + 1 :, index] = np.nan
         return indices, utilities
+
+
+def _masks_as_indices(candidates, n_samples):
+    """Candidates with a mask as its indices: scikit-activeml would read the samples 0 and 1 from it."""
+    candidates = np.asarray(candidates)
+    if candidates.dtype == bool:
+        return check_candidates(candidates, np.ones(n_samples, dtype=bool))
+    refuse_integer_mask(candidates, n_samples)
+    return candidates

@@ -5,7 +5,9 @@ import warnings
 from numbers import Integral, Number
 
 import numpy as np
-from sklearn.utils import assert_all_finite, check_array, column_or_1d
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 # codes of samples and pixels that have no class: to be learned about, or to be left out
@@ -162,6 +164,42 @@ def check_classes(found):
             "each."
         )
     return found
+
+
+class KnownLabelsMixin(ClassifierMixin):
+    """A classifier whose score counts the known labels; a marker that its ``fit`` resolved is kept as ``_marker``."""
+
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of the predicted labels over the samples whose label is known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Samples, as ``predict`` takes them.
+        y : array-like of shape (n_samples,)
+            Their labels. Missing are NaN, None, the marker of ``fit``, and, unless another one was given there, -1
+            beside other integers, if it is no class.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples.
+
+        Returns
+        -------
+        score : float
+            Share of the samples with a known label that get it.
+
+        Raises
+        ------
+        ValueError
+            If X and y differ in length, or y holds no known label.
+        """
+        predicted = self.predict(X)
+        check_consistent_length(predicted, y, sample_weight)
+        marker = getattr(self, "_marker", getattr(self, "missing_label", "auto"))
+        labels, known, _ = answered_mask(y, marker, self.classes_)
+        if not known.any():
+            raise ValueError("y holds no known label: there is nothing to compare the predictions with.")
+        weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return accuracy_score(labels, predicted[known], sample_weight=weights)
 
 
 def recode(codes, classes, known):

@@ -1,17 +1,18 @@
 """The verbs that all active learners share."""
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from .._labels import KnownLabelsMixin
 from .._validation import unchanged_on_error
 from .queries import add_answers, check_candidates, check_n_queries, known_labels, read_answers
 
 NOTHING_KNOWN = "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
 
 
-class ActiveLearner(ClassifierMixin, BaseEstimator):
+class ActiveLearner(KnownLabelsMixin, BaseEstimator):
     """A classifier that asks for labels, and what it keeps of the answers.
 
     The ``fit`` of a subclass calls ``_start``. ``_select`` chooses among candidates, ``_learn`` does everything that

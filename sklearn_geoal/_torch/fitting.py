@@ -5,11 +5,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
-from .._labels import MISSING, check_classes, encode_labels, recode
+from .._labels import MISSING, KnownLabelsMixin, check_classes, encode_labels, recode
 from .._validation import check_within_unit_interval, draw_seed, unchanged_on_error, validate_rows
 from .batches import Rows
 from .checkpoints import open_checkpoint
@@ -223,7 +223,7 @@ class GenerativeEstimator(RowEstimator):
             self.noise_variance_ = variance * self.scale_ * self.scale_
 
 
-class RowClassifier(ClassifierMixin, RowEstimator):
+class RowClassifier(KnownLabelsMixin, RowEstimator):
     """A deep classifier of rows; its module has ``probabilities(x)``."""
 
     def _read(self, X, y, from_scratch):

@@ -38,9 +38,10 @@ sphinx_gallery_conf = {
 }
 
 
-def skip_metadata_routing(app, what, name, obj, skip, options):
-    """Leave out the set_*_request methods that scikit-learn generates: their text links into its own manual."""
-    return skip or re.fullmatch(r"set_\w+_request", name) is not None
+def skip_what_is_not_ours(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn defines or generates: its text links into its own manual."""
+    is_theirs = (getattr(obj, "__module__", None) or "").startswith("sklearn.")
+    return skip or is_theirs or re.fullmatch(r"set_\w+_request", name) is not None
 
 
 def write_math(translator, node):
@@ -51,6 +52,6 @@ def write_math(translator, node):
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_metadata_routing)
+    app.connect("autodoc-skip-member", skip_what_is_not_ours)
     for node in (nodes.math, nodes.math_block):
         app.add_node(node, override=True, html=(write_math, None))

@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+LEAVE_OUT = "Masked values count as NaN. Leave such rows out of X and y."
+
 
 def check_choice(name, value, choices):
     """Return ``value`` if it is one of ``choices``, else say what was got and expected.
@@ -85,6 +87,31 @@ def check_fills(name, n_rows, scene_shape):
     return height, width
 
 
+def masked_as_nan(X):
+    """X with NaN where a masked array, or one in a list, is masked; anything else as it is."""
+    if isinstance(X, (list, tuple)) and any(map(np.ma.isMaskedArray, X)):
+        return [masked_as_nan(part) for part in X]
+    if not np.ma.isMaskedArray(X):
+        return X
+    return X.astype(np.promote_types(X.dtype, np.float32)).filled(np.nan)
+
+
+def validate_complete(estimator, X, **form):
+    """X after scikit-learn's ``validate_data``, for estimators that take no NaN; masked values count as such.
+
+    Raises
+    ------
+    ValueError
+        If X is invalid.
+    """
+    try:
+        return validate_data(estimator, masked_as_nan(X), **form)
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(f"{error}\n{LEAVE_OUT}") from None
+
+
 def validate_rows(estimator, X, reset):
     """Rows of X after scikit-learn's validation, images flattened.
 
@@ -97,10 +124,12 @@ def validate_rows(estimator, X, reset):
     ValueError
         If X is invalid or holds images of another shape than ``image_shape`` or ``fit`` said.
     """
+    X = masked_as_nan(X)
     given_shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) == 4 else None
     if given_shape is not None:
         X = np.asarray(X).reshape(len(X), math.prod(given_shape))
-    X = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=2 if reset else 1)
+    form = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2 if reset else 1}
+    X = validate_complete(estimator, X, reset=reset, **form)
     if reset:
         shape = given_shape if estimator.image_shape is None else estimator.image_shape
         estimator.image_shape_ = None if shape is None else check_image_shape(shape, X.shape[1])

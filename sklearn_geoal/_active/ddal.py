@@ -10,10 +10,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._net_classifier import NetClassifier
-from .._validation import check_choice, draw_seed, unchanged_on_error
+from .._validation import check_choice, draw_seed, unchanged_on_error, validate_complete
 from .certainty import CRITERIA, certainty
 from .diffusion import diffuse_labels, select_spread
 from .forest import kernel_density
@@ -291,7 +291,7 @@ class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
 
     def _check_X(self, X, reset):
         form = {"dtype": [np.float64, np.float32], "allow_nd": True, "ensure_min_samples": 1 + reset}
-        return validate_data(self, X, reset=reset, **form)
+        return validate_complete(self, X, reset=reset, **form)
 
     def _check_X_to_predict(self, X):
         check_is_fitted(self)

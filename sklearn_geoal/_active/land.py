@@ -8,9 +8,9 @@ from joblib import effective_n_jobs
 from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._validation import as_random_state, check_choice, unchanged_on_error
+from .._validation import as_random_state, check_choice, unchanged_on_error, validate_complete
 from .coverage import above_gain, coverage_order, owned_mass
 from .diffusion import diffuse_labels, diffused_mass, margins, nearest_label, neighborhood_mean, select_spread
 from .forest import density_forest, kernel_density
@@ -283,7 +283,7 @@ class LANDClassifier(ActiveLearner):
 
     def _check_X(self, X, metric, reset):
         accepted = "csr" if metric == "precomputed" else False
-        X = validate_data(
+        X = validate_complete(
             self, X, accept_sparse=accepted, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1 + reset
         )
         if metric == "euclidean":

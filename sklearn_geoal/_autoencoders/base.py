@@ -13,7 +13,7 @@ from .._nets.dense import DenseDecoder, DenseEncoder
 from .._nets.vae import MIN_NOISE_VARIANCE
 from .._torch.fitting import GenerativeEstimator
 from .._torch.inference import as_tensor, infer
-from .._validation import check_choice, draw_seed
+from .._validation import check_choice, draw_seed, masked_as_nan
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GenerativeEstimator):
@@ -106,7 +106,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Generat
             If Z has another number of columns, or a row of Z is no point of the latent space.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], input_name="Z")
+        Z = check_array(masked_as_nan(Z), dtype=[np.float64, np.float32], input_name="Z")
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns, but the transformer was fitted with "

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
-from .._validation import check_image_shape
+from .._validation import check_image_shape, masked_as_nan, validate_complete
 
 
 def validate_images(estimator, X, reset):
@@ -24,7 +24,7 @@ def validate_images(estimator, X, reset):
         If X is invalid, has another number of bands than in ``fit`` or another shape than ``image_shape``, or holds
         less than two pixels in ``fit``.
     """
-    X = _as_one_array(X)
+    X = _as_one_array(masked_as_nan(X))
     if getattr(X, "ndim", 2) == 4:
         X = _check_images(X)
         if reset:
@@ -36,7 +36,7 @@ def validate_images(estimator, X, reset):
                 f"{estimator.image_shape_[0]}: give the same bands in the same order, (n_images, bands, height, width)."
             )
     else:
-        X = validate_data(estimator, X, dtype=[np.float64, np.float32], reset=reset)
+        X = validate_complete(estimator, X, dtype=[np.float64, np.float32], reset=reset)
         if reset:
             shape = (X.shape[1], 1, 1) if estimator.image_shape is None else estimator.image_shape
             estimator.image_shape_ = check_image_shape(shape, X.shape[1])

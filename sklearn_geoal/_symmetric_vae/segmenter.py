@@ -19,7 +19,7 @@ from .._segmentation import (
     validate_images,
 )
 from .._torch.inference import as_tensor, infer
-from .._validation import draw_seed
+from .._validation import draw_seed, masked_as_nan
 from ..augment import resolve_augment
 from .axes import principal_axes
 from .holes import fill_smoothly
@@ -379,7 +379,7 @@ default="auto"
 
     def _seen_images(self, X, missing):
         """Images with something finite where they are hidden, and which pixels are seen: (n, 1, height, width)."""
-        values, missing = np.asarray(X), np.asarray(missing)
+        values, missing = np.asarray(masked_as_nan(X)), np.asarray(missing)
         is_row = values.ndim == 2 and values.shape[1] == self.n_features_in_
         images = values.reshape(len(values), *self.image_shape_) if is_row else values
         expected = (len(images), *images.shape[2:])

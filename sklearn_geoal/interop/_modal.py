@@ -5,6 +5,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from .._active.queries import fit_learner
+from .._validation import masked_as_nan
 
 
 class ModALQueryStrategy(BaseEstimator):
@@ -74,10 +75,10 @@ class ModALQueryStrategy(BaseEstimator):
         ValueError
             If the pool has fewer samples than `n_instances`.
         """
-        X, y = np.asarray(X_pool), np.empty(0)
+        X, y = np.asarray(masked_as_nan(X_pool)), np.empty(0)
         if classifier.X_training is not None:
             check_consistent_length(classifier.X_training, classifier.y_training)
-            X = np.concatenate([np.asarray(classifier.X_training), X])
+            X = np.concatenate([np.asarray(masked_as_nan(classifier.X_training)), X])
             y = column_or_1d(np.asarray(classifier.y_training))
         n_labeled = len(y)
         learner = fit_learner(clone(self.learner), X, np.arange(n_labeled), y)

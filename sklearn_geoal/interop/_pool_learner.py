@@ -6,10 +6,10 @@ import numpy as np
 from skactiveml.base import SkactivemlClassifier
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._active.learner import NOTHING_KNOWN, ActiveLearner
-from .._validation import as_random_state, unchanged_on_error
+from .._validation import as_random_state, unchanged_on_error, validate_complete
 
 
 class PoolLearner(MetaEstimatorMixin, ActiveLearner):
@@ -122,7 +122,7 @@ class PoolLearner(MetaEstimatorMixin, ActiveLearner):
         if isinstance(self.strategy, type) or not hasattr(self.strategy, "query"):
             raise TypeError(f"strategy must be a query strategy, such as RandomSampling(); got {self.strategy!r}.")
         with unchanged_on_error(self):
-            self._X = validate_data(self, X, allow_nd=True)
+            self._X = validate_complete(self, X, allow_nd=True)
             self._start(self._X, y)
             rng = as_random_state(self.random_state)
             self._order = rng.permutation(len(self._X))
@@ -150,7 +150,7 @@ class PoolLearner(MetaEstimatorMixin, ActiveLearner):
             If no label is known.
         """
         check_is_fitted(self)
-        return self._predict(validate_data(self, X, allow_nd=True, reset=False))
+        return self._predict(validate_complete(self, X, allow_nd=True, reset=False))
 
     def _prepared(self, strategy):
         """The strategy with our marker of a missing label, and told to use the representation."""

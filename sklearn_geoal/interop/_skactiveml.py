@@ -6,7 +6,7 @@ from skactiveml.utils import MISSING_LABEL, labeled_indices
 from sklearn.base import clone
 
 from .._active.queries import check_candidates, fit_learner, refuse_integer_mask
-from .._validation import as_random_state
+from .._validation import as_random_state, masked_as_nan
 from ._pool_learner import fill_random_states
 
 
@@ -82,7 +82,7 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         """
         candidates = None if candidates is None else _masks_as_indices(candidates, len(X))
         X, y, candidates, batch_size, return_utilities = self._validate_data(
-            X, y, candidates, batch_size, return_utilities, reset=True
+            masked_as_nan(X), y, candidates, batch_size, return_utilities, reset=True
         )
         _, candidates = self._transform_candidates(candidates, X, y, enforce_mapping=True, allow_only_unlabeled=True)
         if not len(candidates):

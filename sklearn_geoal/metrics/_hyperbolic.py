@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import check_pairwise_arrays
 from sklearn.utils import assert_all_finite, check_array, check_scalar
 
 from .._manifolds.polar import half_sinh_blocks, polar_coordinates
-from .._validation import as_random_state
+from .._validation import as_random_state, masked_as_nan
 
 # --- distances in hyperbolic space ------------------------------------------------------------------------------------
 
@@ -58,7 +58,7 @@ def hyperbolic_distances(X, Y=None, *, model="tangent", curvature=1.0):
            [3.   , 0.   , 5.312],
            [3.   , 5.312, 0.   ]])
     """
-    X, Y = check_pairwise_arrays(X, Y, accept_sparse=False)
+    X, Y = check_pairwise_arrays(masked_as_nan(X), masked_as_nan(Y), accept_sparse=False)
     first = polar_coordinates(X, model, curvature)
     second = first if Y is X else polar_coordinates(Y, model, curvature)
     distances = np.empty((len(X), len(Y)), dtype=X.dtype)
@@ -129,7 +129,7 @@ def delta_hyperbolicity(X, *, metric="euclidean", n_samples=1500, n_repeats=10, 
     >>> delta_hyperbolicity(star, metric="precomputed")
     DeltaHyperbolicity(mean=0.0, std=0.0)
     """
-    X = check_array(X, dtype=[np.float64, np.float32])
+    X = check_array(masked_as_nan(X), dtype=[np.float64, np.float32])
     check_scalar(n_samples, "n_samples", Integral, min_val=4)
     check_scalar(n_repeats, "n_repeats", Integral, min_val=1)
     precomputed = isinstance(metric, str) and metric == "precomputed"

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, check_scalar
 
+from .._validation import masked_as_nan
 from ._common import drawing_order, encode_jointly, names_of, principal_components, scatter_classes
 
 
@@ -156,7 +157,7 @@ class LatentDisplay:
             If there are fewer than two latent dimensions, or values that are not finite.
         """
         check_scalar(max_points, "max_points", (int, np.integer), min_val=1)
-        latents = check_array(latents, dtype=np.float64, input_name="latents")
+        latents = check_array(masked_as_nan(latents), dtype=np.float64, input_name="latents")
         n_samples, n_components = latents.shape
         if n_components < 2:
             raise ValueError("latents has one dimension, but the scatter plot needs at least two.")

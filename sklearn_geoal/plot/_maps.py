@@ -4,13 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.utils import check_array
 
-from .._validation import check_fills, check_indices, check_scene_shape
+from .._validation import check_fills, check_indices, check_scene_shape, masked_as_nan
 from ._common import add_class_legend, class_colors, encode_jointly, legend_shape, names_of, principal_components
 
 
 def _false_color(scene, scene_shape, bands):
     """RGB picture (height, width, 3) in [0, 1] of a scene, white where a pixel has no finite values."""
-    pixels = np.asarray(scene)
+    pixels = np.asarray(masked_as_nan(scene))
     n_pixels = scene_shape[0] * scene_shape[1]
     if pixels.ndim == 3 and pixels.shape[:2] == scene_shape:
         pixels = pixels.reshape(n_pixels, -1)

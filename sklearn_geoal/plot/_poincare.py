@@ -7,7 +7,7 @@ from matplotlib.patches import Circle
 from sklearn.utils import check_array, check_consistent_length, check_scalar
 
 from .._manifolds.polar import polar_coordinates
-from .._validation import check_indices
+from .._validation import check_indices, masked_as_nan
 from ._common import drawing_order, encode_jointly, names_of, scatter_classes
 
 
@@ -233,7 +233,7 @@ class PoincareDiskDisplay:
             If an edge names a point that is not there.
         """
         check_scalar(max_points, "max_points", (int, np.integer), min_val=1)
-        latents = check_array(latents, dtype=np.float64, input_name="latents")
+        latents = check_array(masked_as_nan(latents), dtype=np.float64, input_name="latents")
         polar, share = polar_coordinates(latents, model, curvature), 1.0
         if polar.shape[1] < 3:
             raise ValueError("latents has one dimension, but the disk needs at least two.")

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
+from .._validation import masked_as_nan
 from ..metrics._segmentation import is_label
 from ._common import add_legend, class_colors, class_handles, encode_jointly, legend_shape, names_of
 from ._maps import _false_color
@@ -227,7 +228,7 @@ class SegmentationDisplay:
             truth = np.full(shape, -2)
             truth[~void] = codes.pop()
         predictions = {name: code.reshape(shape) for name, code in zip(named, codes, strict=True)}
-        pictures = None if images is None else _pictures(np.asarray(images), shape, bands)
+        pictures = None if images is None else _pictures(np.asarray(masked_as_nan(images)), shape, bands)
         return cls(predictions, names_of(classes, display_labels), truth=truth, pictures=pictures).plot(ax=ax)
 
 

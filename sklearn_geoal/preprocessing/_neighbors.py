@@ -6,10 +6,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from .._manifolds.polar import half_sinh_blocks, polar_coordinates
-from .._validation import check_choice, unchanged_on_error
+from .._validation import check_choice, unchanged_on_error, validate_complete
 
 
 class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -132,7 +132,7 @@ class HyperbolicNeighborsTransformer(ClassNamePrefixFeaturesOutMixin, Transforme
         return csr_array((values.astype(dtype).ravel(), neighbors.ravel(), starts), shape=shape)
 
     def _polar(self, X, reset):
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=reset)
+        X = validate_complete(self, X, dtype=[np.float64, np.float32], reset=reset)
         return polar_coordinates(X, self._model, self._curvature), X.dtype
 
     def __sklearn_tags__(self):

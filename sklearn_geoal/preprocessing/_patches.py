@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .._labels import encode_labels
-from .._validation import unchanged_on_error
+from .._validation import masked_as_nan, unchanged_on_error
 from ._scenes import scene_rows, window_names
 
 
@@ -246,7 +246,9 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If there is not one row of finite values a patch, or the scene has no grid.
         """
         check_is_fitted(self, "positions_")
-        values = check_array(values, dtype=[np.float64, np.float32], ensure_2d=False, input_name="values")
+        values = check_array(
+            masked_as_nan(values), dtype=[np.float64, np.float32], ensure_2d=False, input_name="values"
+        )
         positions, scene_shape = self._place(values, "values", X)
         size = self.image_shape_[1]
         counts = _spread(np.ones_like(values[:, :1] if values.ndim == 2 else values), positions, scene_shape, size)

@@ -7,8 +7,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._validation import unchanged_on_error
-from ._scenes import masked_as_nan
+from .._validation import masked_as_nan, unchanged_on_error
 
 
 def gain_and_offset(radiance_min, radiance_max, *, n_bits, dn_min=0):

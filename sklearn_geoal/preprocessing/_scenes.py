@@ -1,16 +1,9 @@
-"""What transformers of scenes share: pixels as rows, masked ones as NaN, names of the bands of a window."""
+"""What transformers of scenes share: pixels as rows, names of the bands of a window."""
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from .._validation import check_fills, check_scene_shape
-
-
-def masked_as_nan(X):
-    """X with NaN where a masked array is masked; anything else as it is."""
-    if not np.ma.isMaskedArray(X):
-        return X
-    return X.astype(np.promote_types(X.dtype, np.float32)).filled(np.nan)
+from .._validation import check_fills, check_scene_shape, masked_as_nan
 
 
 def scene_rows(estimator, X, reset):

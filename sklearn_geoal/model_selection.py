@@ -8,9 +8,9 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils import Bunch, check_consistent_length, check_scalar
 
-from ._active.queries import check_candidates, find_learner, fit_learner
+from ._active.queries import find_learner, fit_learner
 from ._labels import encode_labels, is_auto
-from ._validation import as_random_state, check_choice, check_indices
+from ._validation import as_random_state, check_candidates, check_choice, check_indices
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
 

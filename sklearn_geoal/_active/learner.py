@@ -6,8 +6,8 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from .._labels import KnownLabelsMixin
-from .._validation import unchanged_on_error
-from .queries import add_answers, check_candidates, check_n_queries, known_labels, read_answers
+from .._validation import check_candidates, unchanged_on_error
+from .queries import add_answers, check_n_queries, known_labels, read_answers
 
 NOTHING_KNOWN = "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
 

@@ -27,48 +27,6 @@ def known_labels(X, y, missing_label):
     return np.flatnonzero(labeled), plain_labels(y[labeled]), resolved_marker(y, labeled, missing_label)
 
 
-def check_candidates(candidates, allowed):
-    """Indices of the samples that may be asked for, ascending.
-
-    Parameters
-    ----------
-    candidates : None, array-like of bool of shape (n_samples,) or array-like of int
-        Mask or indices; None for all.
-    allowed : ndarray of bool of shape (n_samples,)
-        Candidates outside are left out.
-
-    Raises
-    ------
-    ValueError
-        If ``candidates`` is neither a mask of the right length nor one-dimensional and integer, or is a mask of
-        integers.
-    IndexError
-        If an index lies outside.
-    """
-    if candidates is None:
-        return np.flatnonzero(allowed)
-    candidates = np.asarray(candidates)
-    if candidates.dtype != bool:
-        refuse_integer_mask(candidates, len(allowed))
-        chosen = check_indices("candidates", candidates, len(allowed))
-        candidates = np.zeros(len(allowed), dtype=bool)
-        candidates[chosen] = True
-    elif candidates.shape != allowed.shape:
-        raise ValueError(f"candidates is a mask of shape {candidates.shape}, but X has {len(allowed)} samples.")
-    return np.flatnonzero(candidates & allowed)
-
-
-def refuse_integer_mask(candidates, n_samples):
-    """Refuse a mask of 0 and 1 or 0 and 255, of which the samples 0 and 1 or 0 and 255 would be read."""
-    is_as_long = candidates.dtype.kind in "iu" and candidates.shape == (n_samples,) and n_samples > 2
-    if is_as_long and len(np.unique(candidates)) <= 2:
-        raise ValueError(
-            f"candidates holds one integer for each of the {n_samples} samples, all of them among "
-            f"{np.unique(candidates).tolist()}, expected a boolean mask or indices: if it is a mask, give "
-            "candidates=mask.astype(bool); if these are indices, give each of them once."
-        )
-
-
 def check_n_queries(n_queries, n_candidates, n_labeled, n_skipped):
     """Check that so many of the candidates can be asked for.
 

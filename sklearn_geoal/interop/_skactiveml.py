@@ -5,8 +5,8 @@ from skactiveml.base import SingleAnnotatorPoolQueryStrategy
 from skactiveml.utils import MISSING_LABEL, labeled_indices
 from sklearn.base import clone
 
-from .._active.queries import check_candidates, fit_learner, refuse_integer_mask
-from .._validation import as_random_state, masked_as_nan
+from .._active.queries import fit_learner
+from .._validation import as_random_state, check_candidates, masked_as_nan, refuse_integer_mask
 from ._pool_learner import fill_random_states
 
 

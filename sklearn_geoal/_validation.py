@@ -9,7 +9,10 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-LEAVE_OUT = "Masked values count as NaN. Leave such rows out of X and y."
+LEAVE_OUT = (
+    "Masked values count as NaN. Leave such rows out of X and y, or have the estimator wrapped, "
+    "sklearn_geoal.preprocessing.ValidRows(estimator), which leaves them out and keeps the places of the others."
+)
 
 
 def check_choice(name, value, choices):

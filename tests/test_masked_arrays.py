@@ -30,6 +30,7 @@ ESTIMATORS = [
     preprocessing.PatchTransformer((6, 8), size=2),
     preprocessing.ReflectanceTransformer(gain=0.5),
     preprocessing.SpatialWindow((6, 8)),
+    preprocessing.ValidRows(LANDClassifier()),
 ]
 COMPLETE = [estimator for estimator in ESTIMATORS if not get_tags(estimator).input_tags.allow_nan]
 SEGMENTERS = [estimator for estimator in ESTIMATORS if type(estimator).__name__.endswith("Segmenter")]

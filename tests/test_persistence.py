@@ -57,6 +57,7 @@ from sklearn_geoal.preprocessing import (
     PatchTransformer,
     ReflectanceTransformer,
     SpatialWindow,
+    ValidRows,
 )
 
 SMALL = {"hidden_units": (4,), "max_epochs": 2, "batch_size": 16, "random_state": 0}
@@ -105,6 +106,10 @@ MODELS = {
     "hyperbolic neighbours": (HyperbolicNeighborsTransformer(5), (0.1 * X,)),
     "patches": (PatchTransformer((5, 8), size=2), (X,)),
     "windows": (SpatialWindow(scene_shape=(5, 8)), (X,)),
+    "valid rows": (
+        ValidRows(LANDClassifier(random_state=0)),
+        (np.where(np.arange(40)[:, None] == 9, np.nan, X), PARTLY),
+    ),
     "reflectance": (ReflectanceTransformer(), (np.abs(X),)),
     "parts of scikit-learn": (
         make_pipeline(FunctionTransformer(np.arctan), SelectKBest(k=3), KNeighborsClassifier()),

@@ -1,8 +1,9 @@
-"""Transformers: windows and patches of a scene, reflectance, nearest neighbours in hyperbolic space."""
+"""Windows and patches of a scene, reflectance, nearest neighbours in hyperbolic space; estimators of valid rows."""
 
 from ._neighbors import HyperbolicNeighborsTransformer
 from ._patches import PatchTransformer
 from ._reflectance import ReflectanceTransformer, earth_sun_distance, gain_and_offset
+from ._valid_rows import ValidRows
 from ._windows import SpatialWindow
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "PatchTransformer",
     "ReflectanceTransformer",
     "SpatialWindow",
+    "ValidRows",
     "earth_sun_distance",
     "gain_and_offset",
 ]

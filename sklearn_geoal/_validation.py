@@ -1,6 +1,7 @@
 """Checks that every estimator shares: choices, indices, shapes of images and scenes; and fits that fail."""
 
 import math
+import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from numbers import Integral
@@ -57,6 +58,25 @@ def check_image_shape(image_shape, n_features):
             "give X as rows of channels * height * width values."
         )
     return shape
+
+
+def warn_of_channels_last(shape, image_shape):
+    """Warn of images ``shape``, read as (n_images, channels, height, width), if they look as if channels were last.
+
+    They do if 1, 3 or 4 are last, as many as grey, colour and near infrared make, and what stands before is larger and
+    about square: so small squares of many bands, and a few bands of any height and width, pass without a word. An
+    ``image_shape`` that is given is taken at its word.
+    """
+    _, first, second, last = shape
+    shorter, longer = sorted((first, second))
+    if image_shape is None and last in (1, 3, 4) and last < shorter and longer <= 2 * shorter:
+        warnings.warn(
+            f"X has shape {tuple(shape)}, read as {first} channels of {second} x {last} pixels. If these are {last} "
+            f"channels of {first} x {second} pixels, give X.transpose(0, 3, 1, 2); if not, say so with "
+            f"image_shape={(first, second, last)}.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_scene_shape(scene_shape):
@@ -130,6 +150,8 @@ def validate_rows(estimator, X, reset):
     X = masked_as_nan(X)
     given_shape = tuple(X.shape[1:]) if getattr(X, "ndim", 2) == 4 else None
     if given_shape is not None:
+        if reset:
+            warn_of_channels_last(X.shape, estimator.image_shape)
         X = np.asarray(X).reshape(len(X), math.prod(given_shape))
     form = {"dtype": [np.float64, np.float32], "ensure_min_samples": 2 if reset else 1}
     X = validate_complete(estimator, X, reset=reset, **form)

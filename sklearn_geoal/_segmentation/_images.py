@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
-from .._validation import check_image_shape, masked_as_nan, validate_complete
+from .._validation import check_image_shape, masked_as_nan, validate_complete, warn_of_channels_last
 
 
 def validate_images(estimator, X, reset):
@@ -28,6 +28,7 @@ def validate_images(estimator, X, reset):
     if getattr(X, "ndim", 2) == 4:
         X = _check_images(X)
         if reset:
+            warn_of_channels_last(X.shape, estimator.image_shape)
             estimator.image_shape_ = _shape_as_told(X.shape[1:], estimator.image_shape)
             validate_data(estimator, X[:1].reshape(1, -1), reset=True, skip_check_array=True)  # sets n_features_in_
         elif X.shape[1] != estimator.image_shape_[0]:

@@ -7,15 +7,16 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 
-def owned_mass(forest, points):
-    """Number of points whose first ancestor among ``points``, themselves included, is each of ``points``.
+def owned_mass(forest, points, counts=None):
+    """Number of samples whose first ancestor among ``points``, themselves included, is each of ``points``.
 
-    What has no such ancestor counts for the first of ``points``.
+    What has no such ancestor counts for the first of ``points``. ``counts`` is the number of samples of each point of
+    the forest, None for one.
     """
     owner = np.full(len(forest.order), -1)
     owner[forest.order[0]] = 0
     owner[points] = np.arange(len(points))
-    return np.bincount(forest.inherit(owner), minlength=len(points)).astype(np.float64)
+    return np.bincount(forest.inherit(owner), counts, minlength=len(points)).astype(np.float64)
 
 
 def coverage_gain(uncovered, distances, weights):

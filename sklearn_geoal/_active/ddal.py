@@ -16,10 +16,11 @@ from .._net_classifier import NetClassifier
 from .._validation import check_choice, draw_seed, unchanged_on_error, validate_complete
 from .certainty import CRITERIA, certainty
 from .diffusion import diffuse_labels, select_spread
+from .distinct import distinct_rows
 from .forest import kernel_density
 from .graph import center_and_unit, kernel_weights, nearest_neighbors, random_walk, shortest_reach
 from .learner import NOTHING_KNOWN, ActiveLearner
-from .representation import representation, warm_started
+from .representation import class_probabilities, representation, warm_started
 
 
 def _estimator_has(method):
@@ -125,6 +126,11 @@ class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
     -----
     Parameters that are set after ``fit`` take effect at the next ``fit``.
 
+    Equal rows of X are one point of the graph. They get the same label by diffusion, are asked for once, by the first
+    of their indices among the candidates, and not any more when one of them has a label or is skipped. Where they were
+    given different labels the most frequent is diffused, of equally frequent ones the first; the estimator is trained
+    on all of them. This is not so where all rows are equal.
+
     The algorithm of [1]_ is ``DDALQueryStrategy(estimator, kernel_scale="own", n_steps="auto", batch_mode="smallest",
     warm_start=True)``, but for the graph, which is made symmetric here.
 
@@ -205,10 +211,11 @@ class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
         with unchanged_on_error(self):
             self._check_params()
             X = self._check_X(X, reset=True)
-            self._start(X, y)
+            self._start(X, y, distinct_rows(X.reshape(len(X), -1)))
             if self.criterion == "auto":
                 self._settings.criterion = "min_abs"
-            self.n_steps_ = shortest_reach(len(X), self.n_neighbors) if self.n_steps == "auto" else self.n_steps
+            n_points = len(self._points.first)
+            self.n_steps_ = shortest_reach(n_points, self.n_neighbors) if self.n_steps == "auto" else self.n_steps
             if not self.warm_start:
                 vars(self).pop("estimator_", None)
             self._X, self._seed, self._n_taught = X, draw_seed(self.random_state), 0
@@ -302,7 +309,7 @@ class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
     def _select(self, n_queries, candidates):
         # among samples that are equally open, those out of reach for instance, the densest tells most
         candidates = candidates[np.argsort(-self._density[candidates], kind="stable")]
-        open_ = 1 - self.query_scores_
+        open_ = 1 - self._points.of_points(self.query_scores_)
         if self._settings.batch_mode == "smallest":
             return candidates[np.argsort(open_[candidates], kind="stable")[:n_queries]]
         return select_spread(self._walk, open_, candidates, n_queries, self.n_steps_)
@@ -357,44 +364,34 @@ class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
     def _build_graph(self):
         settings = self._settings
         self.embedding_ = self._embed()
-        self.n_neighbors_ = min(settings.n_neighbors, len(self._X) - 1)
-        location, unit = center_and_unit(self.embedding_)
-        Z = (self.embedding_ - location) / unit
+        Z = self._points.of_points(self.embedding_)
+        self.n_neighbors_ = min(settings.n_neighbors, len(Z) - 1)
+        location, unit = center_and_unit(Z)
+        Z = (Z - location) / unit
         rng = np.random.RandomState(self._seed)
         distances, indices = nearest_neighbors(Z, self.n_neighbors_, rng, effective_n_jobs(settings.n_jobs))
-        self._density = kernel_density(distances)
+        self._density = kernel_density(distances, indices, self._points.counts)
         self._walk = random_walk(kernel_weights(distances, indices, settings.kernel_scale))
 
     def _diffuse(self):
         """Everything that depends on labels and not on the training."""
         self.classes_, codes = np.unique(self._labels, return_inverse=True)
-        self.query_scores_ = np.ones(self._n_samples)
+        query_scores = np.ones(len(self._points.first))
         for name in ("transduction_", "label_distribution_"):
             vars(self).pop(name, None)
         if len(self.classes_):
-            all_codes = np.full(self._n_samples, -1)
-            all_codes[self.labeled_indices_] = codes
-            u = diffuse_labels(self._walk, all_codes, len(self.classes_), self.n_steps_)
+            u = diffuse_labels(self._walk, self._point_codes(codes), len(self.classes_), self.n_steps_)
             decided = certainty(u, self._settings.criterion, self._settings.norm_order)
-            self.query_scores_ = 1 - decided.astype(np.float64)
+            query_scores = 1 - decided.astype(np.float64)
             reached = u.sum(axis=1, keepdims=True)
-            self.label_distribution_ = np.divide(u, reached, out=u, where=reached > 0)
+            distribution = np.divide(u, reached, out=u, where=reached > 0)
             beyond = np.flatnonzero(reached[:, 0] == 0)
             if len(beyond):
-                self.label_distribution_[beyond] = self._estimator_proba(self._X[beyond])
+                distribution[beyond] = self._estimator_proba(self._X[self._points.first[beyond]])
+            self.label_distribution_ = self._points.of_samples(distribution)
             self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
-        self.query_scores_[~self._is_open()] = 0
+        query_scores[~self._is_open()] = 0
+        self.query_scores_ = self._points.of_samples(query_scores)
 
     def _estimator_proba(self, X):
-        """Probabilities of ``classes_`` by the estimator, which may have been trained on others: (n, n_classes)."""
-        n_trained = len(self._trained_classes)
-        if hasattr(self.estimator_, "predict_proba"):
-            # a net may have outputs for classes that nobody has met yet
-            known = self.estimator_.predict_proba(X)[:, :n_trained]
-        else:
-            known = np.eye(n_trained)[self.estimator_.predict(X)]
-        p = np.zeros((len(known), len(self.classes_)), dtype=known.dtype)
-        still = np.isin(self._trained_classes, self.classes_)
-        p[:, np.searchsorted(self.classes_, self._trained_classes[still])] = known[:, still]
-        total = p.sum(axis=1, keepdims=True)
-        return np.divide(p, total, out=np.full_like(p, 1 / p.shape[1]), where=total > 0)
+        return class_probabilities(self.estimator_, X, self._trained_classes, self.classes_)

@@ -20,9 +20,13 @@ class DensityForest(NamedTuple):
     parent: np.ndarray
     rho: np.ndarray
 
-    def mass(self):
-        """Number of points that would take their label from each point: the size of its subtree."""
-        mass, parent = [1] * len(self.order), self.parent.tolist()
+    def mass(self, counts=None):
+        """Number of samples that would take their label from each point: those of its subtree.
+
+        ``counts`` is the number of samples of each point, None for one.
+        """
+        mass = [1] * len(self.order) if counts is None else counts.tolist()
+        parent = self.parent.tolist()
         for point in self.order[:0:-1].tolist():
             mass[parent[point]] += mass[point]
         return np.array(mass, dtype=np.float64)
@@ -36,10 +40,17 @@ class DensityForest(NamedTuple):
         return np.array(inherited)
 
 
-def kernel_density(distances):
-    """p(x) = sum_y exp(-|x - y|^2 / s0^2) over the neighbours y of x, s0 the mean distance to the last of them."""
+def kernel_density(distances, indices=None, counts=None):
+    """p(x) = sum_y exp(-|x - y|^2 / s0^2) over the neighbours y of x, s0 the mean distance to the last of them.
+
+    With ``counts`` the points stand for so many samples, and the sum is over these: those of each neighbour, and the
+    others of x itself, at distance 0.
+    """
     scale = distances[:, -1].mean() or 1.0
-    return np.exp(-((distances / scale) ** 2)).sum(axis=1)
+    kernel = np.exp(-((distances / scale) ** 2))
+    if counts is None:
+        return kernel.sum(axis=1)
+    return counts - 1 + (counts[indices] * kernel).sum(axis=1)
 
 
 def density_forest(coordinates, density, n_jobs=None):

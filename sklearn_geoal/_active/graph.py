@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from joblib import effective_n_jobs
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.spatial import cKDTree
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 
 # exact search without a tree grows as n^2, the approximate one first compiles for half a minute: here they are even
 EXACT_SEARCH_LIMIT = 100_000
@@ -87,6 +87,24 @@ def intrinsic_dimension(X, random_state, n_jobs=None, n_samples=10_000, n_neighb
     distances = distances[distances[:, 1] > 0, 1:]  # without the points themselves and those that have duplicates
     log_ratios = np.log(distances[:, -1:] / distances[:, :-1])
     return 1 / log_ratios.mean() if log_ratios.any() else 0.0
+
+
+def check_distance_graph(graph, square):
+    """A copy of a sparse matrix of distances, those of each row sorted.
+
+    Raises
+    ------
+    ValueError
+        If it is dense, or not ``square`` where it has to be.
+    """
+    if not sp.issparse(graph):
+        raise ValueError(
+            'metric="precomputed" takes a sparse matrix of distances to neighbours, got a dense one: '
+            "make it with sklearn.neighbors.kneighbors_graph or KNeighborsTransformer, mode='distance'."
+        )
+    if square and graph.shape[0] != graph.shape[1]:
+        raise ValueError(f"A graph of distances must be square, got shape {graph.shape}.")
+    return sort_graph_by_row_values(graph, copy=True, warn_when_not_sorted=False)
 
 
 def neighbors_of_graph(graph, n_needed, n_wanted):

@@ -3,19 +3,20 @@
 from numbers import Integral, Real
 
 import numpy as np
-import scipy.sparse as sp
 from joblib import effective_n_jobs
 from sklearn.exceptions import NotFittedError
-from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
+from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .._validation import as_random_state, check_choice, unchanged_on_error, validate_complete
 from .coverage import above_gain, coverage_order, owned_mass
 from .diffusion import diffuse_labels, diffused_mass, margins, nearest_label, neighborhood_mean, select_spread
+from .distinct import distinct_rows
 from .forest import density_forest, kernel_density
 from .graph import (
     center_and_unit,
+    check_distance_graph,
     inverse_square_weights,
     kernel_weights,
     nearest_neighbors,
@@ -128,8 +129,10 @@ class LANDClassifier(ActiveLearner):
     -----
     Parameters that are set after ``fit`` take effect at the next ``fit``.
 
-    Leave out masked pixels and borders filled with zeros: tens of thousands of equal rows have no neighbours but
-    themselves, and the search among them grows as their number squared.
+    Equal rows are one point of the graph, which counts in density and masses as often as the row occurs. They get the
+    same label, and are asked for once, by their first index among the candidates, until one is labelled or skipped; of
+    different labels for them the most frequent counts, of equally frequent ones the first. So borders filled with
+    zeros cost one query. It is not so for ``metric="precomputed"``, nor where all rows are equal.
 
     References
     ----------
@@ -207,7 +210,7 @@ class LANDClassifier(ActiveLearner):
         with unchanged_on_error(self):
             self._check_params()
             X = self._check_X(X, self.metric, reset=True)
-            self._start(X, y)
+            self._start(X, y, distinct_rows(X) if self.metric == "euclidean" else None)
             if self.query_score == "auto":
                 # the forest hands a label to what lies below its sample alone
                 self._settings.query_score = "coverage" if self.propagation == "diffusion" else "mass"
@@ -261,7 +264,8 @@ class LANDClassifier(ActiveLearner):
         if self._settings.metric == "euclidean":
             X = (X - self._location) / self._unit
         distances, neighbors = self._index.kneighbors(X)
-        return np.einsum("qk,qkc->qc", inverse_square_weights(distances), self.label_distribution_[neighbors])
+        theirs = self.label_distribution_[self._points.first[neighbors]]
+        return np.einsum("qk,qkc->qc", inverse_square_weights(distances), theirs)
 
     def _check_params(self):
         for name, least in (("n_neighbors", 1), ("n_eigenpairs", 1), ("density_neighbors", 1), ("n_steps", 1)):
@@ -286,23 +290,15 @@ class LANDClassifier(ActiveLearner):
         X = validate_complete(
             self, X, accept_sparse=accepted, dtype=[np.float64, np.float32], reset=reset, ensure_min_samples=1 + reset
         )
-        if metric == "euclidean":
-            return X
-        if not sp.issparse(X):
-            raise ValueError(
-                'metric="precomputed" takes a sparse matrix of distances to neighbours, got a dense one: '
-                "make it with sklearn.neighbors.kneighbors_graph or KNeighborsTransformer, mode='distance'."
-            )
-        if reset and X.shape[0] != X.shape[1]:
-            raise ValueError(f"A graph of distances must be square, got shape {X.shape}.")
-        return sort_graph_by_row_values(X, copy=True, warn_when_not_sorted=False)
+        return check_distance_graph(X, square=reset) if metric == "precomputed" else X
 
     def _fit_graph(self, X):
         """Everything that does not depend on labels."""
-        rng, n_samples, n_jobs = as_random_state(self.random_state), X.shape[0], effective_n_jobs(self.n_jobs)
-        self.n_neighbors_ = min(self.n_neighbors, n_samples - 1)
-        n_density = min(self.density_neighbors, n_samples - 1)
-        self._log(f"neighbours of {n_samples} samples")
+        # the walk steps between distinct rows, lest a heap of equal ones swallow it; density and masses count samples
+        points, rng, n_jobs = self._points, as_random_state(self.random_state), effective_n_jobs(self.n_jobs)
+        X = points.of_points(X)
+        self.n_neighbors_, n_density = (min(k, X.shape[0] - 1) for k in (self.n_neighbors, self.density_neighbors))
+        self._log(f"neighbours of {X.shape[0]} samples")
         self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric=self.metric, n_jobs=self.n_jobs)
         if self.metric == "precomputed":
             distances, indices = neighbors_of_graph(X, self.n_neighbors_, n_density)
@@ -313,18 +309,19 @@ class LANDClassifier(ActiveLearner):
             distances = distances * self._unit
         self._index.fit(X)
         self._log("graph and its spectrum")
-        self.density_ = kernel_density(distances[:, :n_density])
+        density = kernel_density(distances[:, :n_density], indices[:, :n_density], points.counts)
         k = self.n_neighbors_
         W = kernel_weights(distances[:, :k], indices[:, :k], self.kernel_scale)
         self._walk = random_walk(W)
-        self.eigenvalues_, eigenvectors = leading_eigenpairs(W, min(self.n_eigenpairs, n_samples), rng)
-        self.diffusion_map_ = diffusion_coordinates(self.eigenvalues_, eigenvectors, self.diffusion_time)
+        self.eigenvalues_, eigenvectors = leading_eigenpairs(W, min(self.n_eigenpairs, X.shape[0]), rng)
+        coordinates = diffusion_coordinates(self.eigenvalues_, eigenvectors, self.diffusion_time)
         self._log("nearest samples of higher density")
-        self._forest = density_forest(self.diffusion_map_, self.density_, n_jobs)
-        weight = self.density_ if self.query_score == "density" else self._forest.mass()
+        self._forest = density_forest(coordinates, density, n_jobs)
+        weight = density if self.query_score == "density" else self._forest.mass(points.counts)
         self._mode_scores = weight * self._forest.rho
         self._ranking = np.argsort(-self._mode_scores, kind="stable")
-        self._mode_mass = owned_mass(self._forest, self._ranking[:_N_MODES])
+        self._mode_mass = owned_mass(self._forest, self._ranking[:_N_MODES], points.counts)
+        self.density_, self.diffusion_map_ = points.of_samples(density), points.of_samples(coordinates)
 
     def _learn(self, is_new=True):
         """Everything that depends on labels."""
@@ -332,20 +329,20 @@ class LANDClassifier(ActiveLearner):
         for name in ("transduction_", "label_distribution_", "_margins"):
             vars(self).pop(name, None)
         if len(self.classes_):
-            self._codes = np.full(self._n_samples, -1)
-            self._codes[self.labeled_indices_] = codes
-            self.label_distribution_ = self._propagate()
+            self._codes = self._point_codes(codes)
+            self.label_distribution_ = self._points.of_samples(self._propagate())
             self.transduction_ = self.classes_[self.label_distribution_.argmax(axis=1)]
         candidates = np.flatnonzero(self._is_open())
-        self.query_scores_ = np.zeros(self._n_samples)
+        query_scores = np.zeros(len(self._points.first))
         self.exploring_ = False
         if len(candidates):
             queries, scores = self._explore(1, candidates)
             self.exploring_ = len(queries) > 0
-            self.query_scores_[candidates] = scores if self.exploring_ else 1 - self._margins[candidates]
+            query_scores[candidates] = scores if self.exploring_ else 1 - self._margins[candidates]
+        self.query_scores_ = self._points.of_samples(query_scores)
 
     def _propagate(self):
-        """Distribution of labels over all samples, (n_samples, n_classes)."""
+        """Distribution of labels over all points, (n_points, n_classes)."""
         n_classes, settings = len(self.classes_), self._settings
         if settings.propagation == "diffusion" or settings.refine:
             distribution = diffuse_labels(self._walk, self._codes, n_classes, settings.n_steps, averaged=True)
@@ -361,7 +358,8 @@ class LANDClassifier(ActiveLearner):
             distribution = np.eye(n_classes, dtype=np.float32)[codes]
             beyond = np.flatnonzero(codes < 0)
         # out of reach of any label: the nearest one in diffusion distance
-        codes = nearest_label(self.diffusion_map_, self.labeled_indices_, self._codes, beyond)
+        coordinates, labeled = self._points.of_points(self.diffusion_map_), np.flatnonzero(self._codes >= 0)
+        codes = nearest_label(coordinates, labeled, self._codes, beyond)
         distribution[beyond] = np.eye(n_classes, dtype=np.float32)[codes]
         return distribution
 
@@ -382,11 +380,13 @@ class LANDClassifier(ActiveLearner):
         """Exploring queries, fewer than asked for where refining ones are better, and the scores of the candidates."""
         min_gain = self._settings.min_gain if self._settings.refine and len(self.classes_) > 1 else 0.0
         ranked = self._ranking[np.isin(self._ranking, candidates)]
-        scores = np.zeros(self._n_samples)
+        scores = np.zeros(len(self._points.first))
         if self._settings.query_score == "coverage":
+            coordinates = self._points.of_points(self.diffusion_map_)
+            labeled = np.unique(self._points.point[self.labeled_indices_])
             sites, modes = ranked[: max(_N_MODES, n_queries)], self._ranking[:_N_MODES]
             queries, scores[sites] = coverage_order(
-                self.diffusion_map_, sites, modes, self._mode_mass, self.labeled_indices_, n_queries, min_gain
+                coordinates, sites, modes, self._mode_mass, labeled, n_queries, min_gain
             )
         else:
             scores[candidates] = self._mode_scores[candidates]

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._labels import KnownLabelsMixin
 from .._validation import check_candidates, unchanged_on_error
+from .distinct import every_sample
 from .queries import add_answers, check_n_queries, known_labels, read_answers
 
 NOTHING_KNOWN = "No label is known yet: give the answers to query() by teach(indices, labels), or labels to fit."
@@ -15,8 +16,9 @@ NOTHING_KNOWN = "No label is known yet: give the answers to query() by teach(ind
 class ActiveLearner(KnownLabelsMixin, BaseEstimator):
     """A classifier that asks for labels, and what it keeps of the answers.
 
-    The ``fit`` of a subclass calls ``_start``. ``_select`` chooses among candidates, ``_learn`` does everything that
-    depends on labels. All of them read the parameters from ``_settings``, where they are as ``fit`` saw them.
+    The ``fit`` of a subclass calls ``_start``. ``_select`` chooses among the points of ``_points``, each sample or each
+    distinct row, ``_learn`` does everything that depends on labels. All of them read the parameters from ``_settings``,
+    where they are as ``fit`` saw them.
     """
 
     def query(self, n_queries=1, candidates=None):
@@ -42,9 +44,11 @@ class ActiveLearner(KnownLabelsMixin, BaseEstimator):
             If a candidate is no index into X.
         """
         check_is_fitted(self)
-        candidates = check_candidates(candidates, self._is_open())
-        check_n_queries(n_queries, len(candidates), len(self.labeled_indices_), len(self.skipped_indices_))
-        return self._select(n_queries, candidates)
+        candidates = check_candidates(candidates, self._points.of_samples(self._is_open()))
+        points, candidates = self._points.among(candidates)
+        distinct = "" if self._points.counts is None else "distinct "
+        check_n_queries(n_queries, len(points), len(self.labeled_indices_), len(self.skipped_indices_), distinct)
+        return candidates[np.searchsorted(points, self._select(n_queries, points))]
 
     def teach(self, indices, labels):
         """Add labels.
@@ -85,8 +89,8 @@ class ActiveLearner(KnownLabelsMixin, BaseEstimator):
             self._learn(is_new=len(new_indices) > 0)
         return self
 
-    def _start(self, X, y):
-        """Take the parameters as they are, and the labels of y, for all that comes until the next ``fit``."""
+    def _start(self, X, y, points=None):
+        """Take parameters, labels and points, by default the samples, for all that comes until the next ``fit``."""
         # an estimator among them could be changed through its own parameters
         self._settings = Bunch(
             **{
@@ -95,15 +99,20 @@ class ActiveLearner(KnownLabelsMixin, BaseEstimator):
             }
         )
         self._n_samples = X.shape[0]
+        self._points = every_sample(self._n_samples) if points is None else points
         self.labeled_indices_, self._labels, self._marker = known_labels(X, y, self.missing_label)
         self.skipped_indices_ = np.empty(0, dtype=np.int64)
 
     def _is_open(self):
-        """Mark the samples that may be asked for."""
-        is_open = np.ones(self._n_samples, dtype=bool)
-        is_open[self.labeled_indices_] = False
-        is_open[self.skipped_indices_] = False
+        """Mark the points that may be asked for: those none of whose samples is labelled or skipped."""
+        is_open = np.ones(len(self._points.first), dtype=bool)
+        is_open[self._points.point[self.labeled_indices_]] = False
+        is_open[self._points.point[self.skipped_indices_]] = False
         return is_open
+
+    def _point_codes(self, codes):
+        """Class of each point, -1 where unknown, from the codes of the known labels."""
+        return self._points.classes(self.labeled_indices_, codes)
 
     def _log(self, stage):
         if self.verbose:

@@ -27,8 +27,8 @@ def known_labels(X, y, missing_label):
     return np.flatnonzero(labeled), plain_labels(y[labeled]), resolved_marker(y, labeled, missing_label)
 
 
-def check_n_queries(n_queries, n_candidates, n_labeled, n_skipped):
-    """Check that so many of the candidates can be asked for.
+def check_n_queries(n_queries, n_candidates, n_labeled, n_skipped, distinct=""):
+    """Check that so many of the candidates can be asked for; they are called ``distinct`` where equal ones count once.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def check_n_queries(n_queries, n_candidates, n_labeled, n_skipped):
     check_scalar(n_queries, "n_queries", Integral, min_val=1)
     if n_queries > n_candidates:
         raise ValueError(
-            f"n_queries={n_queries}, but only {n_candidates} candidates are neither labelled nor skipped; of all "
-            f"samples {n_labeled} are labelled and {n_skipped} skipped: ask for fewer or allow more candidates."
+            f"n_queries={n_queries}, but only {n_candidates} {distinct}candidates are neither labelled nor skipped; of "
+            f"all samples {n_labeled} are labelled and {n_skipped} skipped: ask for fewer or allow more candidates."
         )
 
 

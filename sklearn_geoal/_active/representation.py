@@ -1,4 +1,4 @@
-"""What a trained classifier has learned to see: the input of its last linear map."""
+"""What a trained classifier makes of samples: the input of its last linear map, and probabilities of classes."""
 
 import numpy as np
 from scipy.special import expit
@@ -42,6 +42,20 @@ def hidden_activations(mlp, X):
     for weights, bias in zip(mlp.coefs_[:-1], mlp.intercepts_[:-1], strict=True):
         X = apply[mlp.activation](X @ weights + bias)
     return X
+
+
+def class_probabilities(estimator, X, trained, classes):
+    """Probabilities of ``classes`` by an estimator of the codes of ``trained`` classes, both sorted: (n, n_classes)."""
+    if hasattr(estimator, "predict_proba"):
+        # a net may have outputs for classes that nobody has met yet
+        known = estimator.predict_proba(X)[:, : len(trained)]
+    else:
+        known = np.eye(len(trained))[estimator.predict(X)]
+    p = np.zeros((len(known), len(classes)), dtype=known.dtype)
+    still = np.isin(trained, classes)
+    p[:, np.searchsorted(classes, trained[still])] = known[:, still]
+    total = p.sum(axis=1, keepdims=True)
+    return np.divide(p, total, out=np.full_like(p, 1 / p.shape[1]), where=total > 0)
 
 
 def warm_started(estimator):

@@ -23,8 +23,8 @@ class NetClassifier(RowClassifier):
     samples. The defaults serve 10 to 1000 labels: as long as all samples fit into one batch, an epoch is one step of
     the optimiser, and ``max_epochs`` counts its steps. With many more samples a few epochs are enough.
 
-    All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
-    left to a ``StandardScaler`` or ``MinMaxScaler`` before this classifier.
+    Features are shifted and scaled one by one, whatever their units, images by one mean and standard deviation of all
+    their values. Values far outside are cut, with a warning where they can hardly be data.
 
     Parameters
     ----------
@@ -86,8 +86,8 @@ class NetClassifier(RowClassifier):
     history_ : list of dict
         For each epoch its number ("epoch"), "train_loss" and, if ``early_stopping``, "valid_loss", which are mean
         cross-entropies in nats.
-    location_, scale_ : float
-        What X is shifted and scaled by.
+    location_, scale_ : ndarray of shape (n_features,), or float
+        What X is shifted and scaled by: features one by one, images by two numbers.
     image_shape_ : tuple of int or None
         (channels, height, width) if the rows are images.
     n_features_in_ : int

@@ -10,6 +10,7 @@ from .._manifolds import lorentz, poincare
 from .._manifolds.polar import polar_coordinates
 from .._nets.conv import NormalizedConvDecoder, NormalizedConvEncoder
 from .._nets.hyperbolic_vae import HyperbolicVAE
+from .._scaling import scaling_to_unit_range
 from .._validation import check_choice
 from .base import BaseAutoencoder
 
@@ -37,14 +38,6 @@ def to_tangent(Z, output, curvature):
     except ValueError as error:
         raise ValueError(f"Z must hold points as transform returns them with output={output!r}. {error}") from None
     return polar[:, :1] * polar[:, 1:] / np.sqrt(curvature)
-
-
-def middle_and_half_range(X):
-    """What takes X to [-1, 1]; the scale of a constant X is 1."""
-    low, high = float(X.min()), float(X.max())
-    half_range = high / 2 - low / 2  # of halves, since the sum of huge values leaves the float range
-    is_constant = half_range <= np.finfo(X.dtype).eps * max(abs(low), abs(high))
-    return low / 2 + high / 2, 1.0 if is_constant else half_range
 
 
 class HyperbolicVAETransformer(BaseAutoencoder):
@@ -151,9 +144,11 @@ class HyperbolicVAETransformer(BaseAutoencoder):
     noise_variance_ : float
         Variance of the Gaussian likelihood, in squared units of X: the mean squared error over the training data. Only
         if ``likelihood="gaussian"``.
-    location_, scale_ : float
-        What X is shifted and scaled by: the middle and half the range of its values if a tanh ends the decoder, else
-        their mean and standard deviation; 0 and 1 if ``likelihood="bernoulli"``.
+    location_ : ndarray of shape (n_features,), or float
+        What X is shifted by: the mean of all values, or the middle of their range if a tanh ends the decoder, the same
+        for each feature but constant ones far from all others; 0 if ``likelihood="bernoulli"``.
+    scale_ : float
+        What it is scaled by then: a standard deviation, or half that range; 1 if ``likelihood="bernoulli"``.
     image_shape_ : tuple of int or None
         (channels, height, width) if the rows are images.
     n_features_in_ : int
@@ -277,8 +272,8 @@ class HyperbolicVAETransformer(BaseAutoencoder):
             "bounded": self._is_bounded(),
         }
 
-    def _location_and_scale(self, X):
-        return middle_and_half_range(X) if self._is_bounded() else super()._location_and_scale(X)
+    def _find_scaling(self, X):
+        return scaling_to_unit_range(X) if self._is_bounded() else super()._find_scaling(X)
 
     def _as_features(self, mean, dtype):
         return from_tangent(self._unit * mean.astype(dtype, copy=False), self._coordinates, self.curvature_)

@@ -18,7 +18,8 @@ class VAETransformer(BaseAutoencoder):
     distances. For the bound itself, and for ``sample``, set ``beta=1``.
 
     All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
-    left to a ``StandardScaler`` or ``MinMaxScaler`` before this transformer.
+    left to a ``StandardScaler`` or ``MinMaxScaler`` before this transformer. Values far outside are cut, with a warning
+    where they can hardly be data.
 
     Parameters
     ----------
@@ -95,8 +96,11 @@ class VAETransformer(BaseAutoencoder):
     noise_variance_ : float
         Variance of the Gaussian likelihood, in squared units of X: the mean squared error over the training data, in
         which a few outliers count. Only if ``likelihood="gaussian"``.
-    location_, scale_ : float
-        What X is shifted and scaled by: 0 and 1 if ``likelihood="bernoulli"``.
+    location_ : ndarray of shape (n_features,), or float
+        What X is shifted by: a number for images, the same for each feature but constant ones far from all others; 0
+        if ``likelihood="bernoulli"``.
+    scale_ : float
+        What it is scaled by then, 1 if ``likelihood="bernoulli"``.
     image_shape_ : tuple of int or None
         (channels, height, width) if the rows are images.
     n_features_in_ : int

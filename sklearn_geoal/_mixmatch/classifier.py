@@ -26,8 +26,8 @@ class MixMatchClassifier(MixMatchEstimator, RowClassifier):
     [1]_. It predicts with the average of its weights over the steps. Where every label is known what remains is MixUp
     [2]_ with augmented samples.
 
-    All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
-    left to a ``StandardScaler`` or ``MinMaxScaler`` before this classifier.
+    Features are shifted and scaled one by one, whatever their units, images by one mean and standard deviation of all
+    their values. Values far outside are cut, with a warning where they can hardly be data.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ default="auto"
         For each epoch its number ("epoch"), the means over its steps of L_X ("labeled_loss", in nats), of L_U
         ("unlabeled_loss") and of the loss that is minimised ("train_loss") and, if ``early_stopping``, "valid_loss",
         the mean cross-entropy in nats of the samples set aside.
-    location_, scale_ : float
-        What X is shifted and scaled by.
+    location_, scale_ : ndarray of shape (n_features,), or float
+        What X is shifted and scaled by: features one by one, images by two numbers.
     image_shape_ : tuple of int or None
         (channels, height, width) if the rows are images.
     n_features_in_ : int

@@ -48,8 +48,8 @@ class RECALClusterer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterM
     they then have: the divergence of the mean prediction from these takes the place of -H(y), which up to a constant
     is that from equal sizes.
 
-    All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
-    left to a ``StandardScaler`` or ``MinMaxScaler`` before this clusterer.
+    Features are shifted and scaled one by one, whatever their units, images by one mean and standard deviation of all
+    their values. Values far outside are cut, with a warning where they can hardly be data.
 
     Parameters
     ----------
@@ -149,8 +149,8 @@ None, default="auto"
         For each epoch after the starts its number ("epoch"), the means over its steps of H(y|x)
         ("conditional_entropy"), H(y) ("class_entropy"), the disagreement of augmented copies ("disagreement"), all in
         nats, and of the loss L ("train_loss"), and, if ``early_stopping``, "valid_loss".
-    location_, scale_ : float
-        What X is shifted and scaled by.
+    location_, scale_ : ndarray of shape (n_features,), or float
+        What X is shifted and scaled by: features one by one, images by two numbers.
     epsilon_ : float or None
         Length of the adversarial perturbations of standardised samples: a quarter of the median distance of a sample to
         its tenth nearest neighbour, measured on at most 5000 samples.

@@ -1,24 +1,34 @@
 """Bands of images shifted and scaled to mean 0 and standard deviation 1."""
 
+import math
+
 import numpy as np
 
-from .._torch.fitting import standardize
+from .._scaling import FAR, LIMIT, TAIL, Scaling, Spread, standardize, warn_of_far_values
 
 _BLOCK_VALUES = 2**20  # 8 MiB of float64, a few times over
+# images and pixels that tell the median of a band as well as all of them
+_MAX_IMAGES, _MAX_PIXELS = 64, 100_000
 
 
 def band_location_and_scale(X):
     """Mean and standard deviation of each band over all pixels of all images; the scale of a constant band is 1.
 
-    (n, bands, height, width) -> (bands,), (bands,), read block by block.
+    They are of values without far outliers, of which a warning names the images. Read block by block:
+    (n, bands, height, width) -> (bands,), (bands,).
     """
-    peak = np.zeros(X.shape[1])
-    for block in _blocks(X):
-        np.maximum(peak, np.abs(block).max(axis=(0, 2, 3)), out=peak)
+    spread = Spread.of(_some_pixels(X), _MAX_PIXELS)
+    low, high = (part[:, None, None] for part in spread.bounds(TAIL))
+    peak, far = np.zeros(X.shape[1]), np.zeros((len(X), X.shape[1]), dtype=bool)
+    for images, block in _blocks(X):
+        distances = np.abs(block - spread.center[:, None, None]).max(axis=(2, 3))
+        far[images] |= distances > FAR * spread.reach
+        np.maximum(peak, np.abs(block.clip(low, high)).max(axis=(0, 2, 3)), out=peak)
+    warn_of_far_values(far)
     peak[peak == 0] = 1  # divided out: squares of huge or tiny values leave the float range
     n, mean, deviation = 0, np.zeros(X.shape[1]), np.zeros(X.shape[1])
-    for block in _blocks(X):
-        Z = block / peak[:, None, None]
+    for _, block in _blocks(X):
+        Z = block.clip(low, high) / peak[:, None, None]
         m, block_mean = Z[:, 0].size, Z.mean(axis=(0, 2, 3))
         Z -= block_mean[:, None, None]
         # sums of squares about the means of two parts, put together
@@ -32,14 +42,21 @@ def band_location_and_scale(X):
 
 def standardize_bands(X, location, scale):
     """Images as a network takes them: bands shifted and scaled, in single precision."""
-    dtype = np.result_type(X.dtype, np.float32)
-    return standardize(X, location.astype(dtype)[:, None, None], scale.astype(dtype)[:, None, None])
+    return standardize(X, Scaling(location[:, None, None], scale[:, None, None], LIMIT))
+
+
+def _some_pixels(X):
+    """Pixels of all parts of the images: (n, bands, height, width) -> (n_pixels, bands)."""
+    images = X[:: -(-len(X) // _MAX_IMAGES)]
+    step = math.ceil((images[:, 0].size / _MAX_PIXELS) ** 0.5)
+    return np.moveaxis(images[:, :, ::step, ::step], 1, -1).reshape(-1, X.shape[1])
 
 
 def _blocks(X):
-    """Blocks of images, or of rows of a large image, of a bounded size, in double precision."""
+    """Blocks of images, or of rows of a large image, of a bounded size, in double precision, and which images."""
     n_rows = max(1, _BLOCK_VALUES // (X.shape[1] * X.shape[3]))
     n_images = max(1, n_rows // X.shape[2])
     for i in range(0, len(X), n_images):
         for row in range(0, X.shape[2], n_rows):
-            yield X[i : i + n_images, :, row : row + n_rows].astype(np.float64)
+            images = slice(i, i + n_images)
+            yield images, X[images, :, row : row + n_rows].astype(np.float64)

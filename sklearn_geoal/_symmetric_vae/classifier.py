@@ -36,7 +36,8 @@ class SymmetricVAEClassifier(
     (y, s) from which the decoder has dreamed up a sample. Neither needs gradients of the other, and s may be discrete.
 
     All values of X are shifted and scaled by one common mean and standard deviation; the units of the features are
-    left to a ``StandardScaler`` or ``MinMaxScaler`` before this classifier.
+    left to a ``StandardScaler`` or ``MinMaxScaler`` before this classifier. Values far outside are cut, with a warning
+    where they can hardly be data.
 
     Parameters
     ----------
@@ -130,8 +131,11 @@ class SymmetricVAEClassifier(
     noise_variance_ : float
         Variance of the Gaussian likelihood, in squared units of X: the mean squared error over the training data. Only
         if ``likelihood="gaussian"``.
-    location_, scale_ : float
-        What X is shifted and scaled by: 0 and 1 if ``likelihood="bernoulli"``.
+    location_ : ndarray of shape (n_features,), or float
+        What X is shifted by: a number for images, the same for each feature but constant ones far from all others; 0
+        if ``likelihood="bernoulli"``.
+    scale_ : float
+        What it is scaled by then, 1 if ``likelihood="bernoulli"``.
     image_shape_ : tuple of int or None
         (channels, height, width) if the rows are images.
     n_features_in_ : int

@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from .._labels import MISSING, KnownLabelsMixin, check_classes, encode_labels, recode
+from .._scaling import Scaling, scaling_of_bands, scaling_of_values, scaling_of_values_by_bands, standardize
 from .._validation import check_within_unit_interval, draw_seed, unchanged_on_error, validate_rows
 from .batches import Rows
 from .checkpoints import open_checkpoint
@@ -166,22 +167,28 @@ class DeepEstimator(BaseEstimator):
 
 
 class RowEstimator(DeepEstimator):
-    """A deep estimator of rows of features or images, all values of which are standardised together."""
+    """A deep estimator of rows of features, standardised one by one, or images, all values of which are together."""
 
     def _read_rows(self, X, from_scratch):
         """Valid rows; from scratch their location and scale are learned."""
         X = validate_rows(self, X, reset=from_scratch)
         if from_scratch:
-            self.location_, self.scale_ = self._location_and_scale(X)
+            self._scaling = self._find_scaling(X)
+            self.location_, self.scale_, _ = self._scaling
             self._dtype = X.dtype
         return X
 
-    def _location_and_scale(self, X):
-        return location_and_scale(X)
+    def _find_scaling(self, X):
+        if self._has_images():
+            return scaling_of_values(X)
+        return scaling_of_bands(X)
+
+    def _has_images(self):
+        return self.image_shape_ is not None and math.prod(self.image_shape_[1:]) > 1
 
     def _standardize(self, X):
         """What the network is given for valid rows."""
-        return standardize(X, self.location_, self.scale_)
+        return standardize(X, self._scaling)
 
     def _rows(self, X):
         """Valid rows to apply the fitted network to."""
@@ -206,12 +213,14 @@ class GenerativeEstimator(RowEstimator):
             check_within_unit_interval(X)
         return X
 
-    def _location_and_scale(self, X):
-        return (0.0, 1.0) if self.likelihood == "bernoulli" else super()._location_and_scale(X)
+    def _find_scaling(self, X):
+        if self.likelihood == "bernoulli":
+            return Scaling(0.0, 1.0, np.inf)
+        return super()._find_scaling(X) if self._has_images() else scaling_of_values_by_bands(X)
 
     def _as_data(self, X, dtype):
         """What the decoder gives, in the units and the form of the data."""
-        X = X.astype(dtype, copy=False) * self.scale_ + self.location_
+        X = X.astype(dtype, copy=False) * self.scale_ + np.asarray(self.location_, dtype=dtype)
         return X.reshape(-1, *self._row_shape)
 
     def _note_noise(self, module, squared_error, least):
@@ -279,23 +288,6 @@ def transduced(estimator, rows):
     Z, codes = (tensor.numpy() for tensor in rows.tensors)
     guessed = infer(estimator.net_, estimator.net_.module_.probabilities, Z).argmax(axis=1)
     return estimator.classes_[np.where(codes >= 0, codes, guessed)]
-
-
-def location_and_scale(X):
-    """Mean and standard deviation of all values of X together; the scale of a constant X is 1."""
-    peak = float(np.abs(X).max()) or 1.0  # divided out first: squares of huge or tiny values leave the float range
-    Z = X / peak
-    mean, std = Z.mean(dtype=np.float64), Z.std(dtype=np.float64)
-    is_constant = std < np.finfo(X.dtype).eps  # it differs by rounding only
-    return float(mean * peak), 1.0 if is_constant else float(std * peak)
-
-
-def standardize(X, location, scale):
-    """What a network is given for X, in single precision."""
-    Z = X - location
-    Z /= scale
-    # what lies that far out is no datum, but the squares of the network's values must stay finite in float32
-    return np.clip(Z, -1e12, 1e12, out=Z).astype(np.float32, copy=False)
 
 
 def as_rows(Z, codes, validation_fraction, seed):

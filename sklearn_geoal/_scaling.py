@@ -55,7 +55,7 @@ def scaling_of_bands(X):
 
     Where most values are alike, as of rare features, the scale is the size of the others, or these would be blown up.
     """
-    spread = Spread.of(X, _MAX_ROWS)
+    spread = Spread.of(X)
     warn_of_far_values(spread.far(X))
     mean, std = spread.mean_and_std(X)
     scale = np.fmax(std, spread.own_reach)
@@ -68,7 +68,7 @@ def scaling_of_values_by_bands(X):
 
     (n, bands) -> the location of each band, and one scale
     """
-    spread = Spread.of(X, _MAX_ROWS)
+    spread = Spread.of(X)
     warn_of_far_values(spread.far(X))
     mean, std = spread.mean_and_std(X)
     odd = (std == 0) & (np.abs(mean - np.median(mean)) > FAR * np.median(spread.reach))
@@ -99,7 +99,7 @@ class Spread(NamedTuple):
     reach: np.ndarray  # that or the one over all bands, whichever is larger
 
     @classmethod
-    def of(cls, X, max_rows):
+    def of(cls, X, max_rows=_MAX_ROWS):
         """The spread of rows X, of some of them if they are many: (n, bands)."""
         sample = X[:: -(-len(X) // max_rows)].astype(np.float64)
         center = np.median(sample, axis=0)

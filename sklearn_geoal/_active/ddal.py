@@ -18,7 +18,7 @@ from .certainty import CRITERIA, certainty
 from .diffusion import diffuse_labels, select_spread
 from .distinct import distinct_rows
 from .forest import kernel_density
-from .graph import center_and_unit, kernel_weights, nearest_neighbors, random_walk, shortest_reach
+from .graph import Frame, kernel_weights, nearest_neighbors, random_walk, shortest_reach
 from .learner import NOTHING_KNOWN, ActiveLearner
 from .representation import class_probabilities, representation, warm_started
 
@@ -366,8 +366,7 @@ class DDALQueryStrategy(MetaEstimatorMixin, ActiveLearner):
         self.embedding_ = self._embed()
         Z = self._points.of_points(self.embedding_)
         self.n_neighbors_ = min(settings.n_neighbors, len(Z) - 1)
-        location, unit = center_and_unit(Z)
-        Z = (Z - location) / unit
+        Z = Frame.of(Z).place(Z)
         rng = np.random.RandomState(self._seed)
         distances, indices = nearest_neighbors(Z, self.n_neighbors_, rng, effective_n_jobs(settings.n_jobs))
         self._density = kernel_density(distances, indices, self._points.counts)

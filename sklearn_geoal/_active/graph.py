@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors, sort_graph_by_row_values
 
+from .._scaling import FAR, Spread
+
 # exact search without a tree grows as n^2, the approximate one first compiles for half a minute: here they are even
 EXACT_SEARCH_LIMIT = 100_000
 # up to so many features a tree beats a comparison with all points; above EXACT_SEARCH_LIMIT it beats the approximate
@@ -138,12 +140,30 @@ def neighbors_of_graph(graph, n_needed, n_wanted):
     return distances[nearest], columns[nearest]
 
 
-def center_and_unit(X):
-    """Mean of X and its largest deviation: with them neither an offset nor the units cost distances their digits."""
-    peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
-    Z = X / peak
-    location = Z.mean(axis=0)
-    return location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak
+class Frame(NamedTuple):
+    """Where points lie, and a unit of distance: in it neither an offset nor the units cost distances their digits.
+
+    spread : Spread, beyond which points are drawn near: one marker of missing data would set the unit of all
+    location : ndarray of shape (n_features,), the mean of the points
+    unit : float, the largest deviation from it
+    """
+
+    spread: Spread
+    location: np.ndarray
+    unit: float
+
+    @classmethod
+    def of(cls, X):
+        spread = Spread.of(X)
+        X = spread.cut(X, FAR)
+        peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
+        Z = X / peak
+        location = Z.mean(axis=0)
+        return cls(spread, location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak)
+
+    def place(self, X):
+        """Points in this frame: (n, n_features) -> (n, n_features)."""
+        return (self.spread.cut(X, FAR) - self.location) / self.unit
 
 
 def tree(Y):

@@ -1,4 +1,5 @@
 """Learning by active nonlinear diffusion (LAND): ask for the labels that tell most, give the rest by diffusion."""
+# over 400 lines: half of them describe parameters and attributes
 
 from numbers import Integral, Real
 
@@ -9,13 +10,14 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._scaling import warn_of_far_values
 from .._validation import as_random_state, check_choice, unchanged_on_error, validate_complete
 from .coverage import above_gain, coverage_order, owned_mass
 from .diffusion import diffuse_labels, diffused_mass, margins, nearest_label, neighborhood_mean, select_spread
 from .distinct import distinct_rows
 from .forest import density_forest, kernel_density
 from .graph import (
-    center_and_unit,
+    Frame,
     check_distance_graph,
     inverse_square_weights,
     kernel_weights,
@@ -262,7 +264,7 @@ class LANDClassifier(ActiveLearner):
         if not len(self.labeled_indices_):
             raise NotFittedError(NOTHING_KNOWN)
         if self._settings.metric == "euclidean":
-            X = (X - self._location) / self._unit
+            X = self._frame.place(X)
         distances, neighbors = self._index.kneighbors(X)
         theirs = self.label_distribution_[self._points.first[neighbors]]
         return np.einsum("qk,qkc->qc", inverse_square_weights(distances), theirs)
@@ -296,6 +298,9 @@ class LANDClassifier(ActiveLearner):
         """Everything that does not depend on labels."""
         # the walk steps between distinct rows, lest a heap of equal ones swallow it; density and masses count samples
         points, rng, n_jobs = self._points, as_random_state(self.random_state), effective_n_jobs(self.n_jobs)
+        if self.metric == "euclidean":
+            self._frame = Frame.of(X)
+            warn_of_far_values(self._frame.spread.far(X))
         X = points.of_points(X)
         self.n_neighbors_, n_density = (min(k, X.shape[0] - 1) for k in (self.n_neighbors, self.density_neighbors))
         self._log(f"neighbours of {X.shape[0]} samples")
@@ -303,10 +308,9 @@ class LANDClassifier(ActiveLearner):
         if self.metric == "precomputed":
             distances, indices = neighbors_of_graph(X, self.n_neighbors_, n_density)
         else:
-            self._location, self._unit = center_and_unit(X)
-            X = (X - self._location) / self._unit
+            X = self._frame.place(X)
             distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng, n_jobs)
-            distances = distances * self._unit
+            distances = distances * self._frame.unit
         self._index.fit(X)
         self._log("graph and its spectrum")
         density = kernel_density(distances[:, :n_density], indices[:, :n_density], points.counts)

@@ -565,7 +565,7 @@ def test_representation_given_by_the_user(moons):
 def test_images_reach_an_estimator_that_takes_them(rng):
     y = np.arange(60) % 2
     X = rng.normal(size=(60, 1, 8, 8)).astype(np.float32) + 2 * y[:, None, None, None]
-    ddal = DDALQueryStrategy(NetClassifier(max_epochs=10), random_state=0).fit(X)
+    ddal = DDALQueryStrategy(NetClassifier(max_epochs=10, random_state=0), random_state=0).fit(X)
     queries = ddal.query(10)
     assert ddal.teach(queries, y[queries]).score(X, y) > 0.9
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import subspace_angles
@@ -71,7 +72,9 @@ def test_approximate_neighbors(monkeypatch):
     X = np.concatenate([X, np.repeat(X[:3], 30, axis=0), np.zeros((200, 4))])
     monkeypatch.setattr(graph_module, "EXACT_SEARCH_LIMIT", 100)
     monkeypatch.setattr(graph_module, "_TREE_FEATURES", 3)
-    distances, indices = nearest_neighbors(X, 10, rng())
+    n_threads = torch.get_num_threads()
+    distances, indices = nearest_neighbors(X, 10, rng(), n_jobs=2)
+    assert torch.get_num_threads() == n_threads  # which numba would set
     exact, _ = all_neighbors(X, 10)
     assert distances.shape == indices.shape == (890, 10)
     assert (indices != np.arange(890)[:, None]).all()
@@ -80,7 +83,7 @@ def test_approximate_neighbors(monkeypatch):
     assert_allclose(distances, np.linalg.norm(X[:, None] - X[indices], axis=2), atol=1e-5)
     # recall, by distance, since duplicates stand for each other
     assert np.mean(distances <= exact[:, -1:] + 1e-5) >= 0.95
-    again = nearest_neighbors(X, 10, rng())
+    again = nearest_neighbors(X, 10, rng(), n_jobs=2)
     assert_array_equal(again[1], indices)
 
 

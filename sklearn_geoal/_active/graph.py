@@ -1,6 +1,7 @@
 """Nearest-neighbour graph: search, kernel, random walk. Nothing here is n x n: memory O(n k)."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -59,8 +60,11 @@ def nearest_neighbors(X, n_neighbors, random_state, n_jobs=None):
 
     seed = random_state.randint(np.iinfo(np.int32).max)
     n_threads = min(effective_n_jobs(n_jobs), config.NUMBA_NUM_THREADS)  # more are an error to numba
-    search = NNDescent(X, n_neighbors=n_neighbors + 1, random_state=seed, n_jobs=n_threads)
-    neighbors, distances = search.neighbor_graph
+    # numba sets the number of threads of OpenMP, which is that of the thread that asks: not of the caller's, whose
+    # torch it would change
+    with ThreadPoolExecutor(1) as apart:
+        search = apart.submit(NNDescent, X, n_neighbors=n_neighbors + 1, random_state=seed, n_jobs=n_threads)
+        neighbors, distances = search.result().neighbor_graph
     return _without_self(distances, neighbors)
 
 

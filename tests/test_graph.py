@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-import torch
 import scipy.sparse as sp
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.linalg import subspace_angles
 from scipy.sparse.csgraph import connected_components

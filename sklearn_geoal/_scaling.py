@@ -71,7 +71,8 @@ def scaling_of_values_by_bands(X):
     spread = Spread.of(X)
     warn_of_far_values(spread.far(X))
     mean, std = spread.mean_and_std(X)
-    odd = (std == 0) & (np.abs(mean - np.median(mean)) > FAR * np.median(spread.reach))
+    # where no band varies there are no others to be far from
+    odd = (std == 0) & std.any() & (np.abs(mean - np.median(mean)) > FAR * np.median(spread.reach))
     peak = np.abs(mean).max() + std.max() or 1.0  # divided out: squares of huge or tiny values leave the range
     common = mean[~odd].mean()
     variance = np.mean((std[~odd] / peak) ** 2 + ((mean[~odd] - common) / peak) ** 2)

@@ -125,6 +125,14 @@ def test_equal_values_have_a_scale_all_the_same(value):
         assert_array_equal(standardize(X, scaling), 0)
 
 
+def test_bands_that_are_all_constant_are_as_far_apart_as_they_are():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaling = scaling_of_values_by_bands(np.tile([0.0, 1e6], (10, 1)))
+    assert_array_equal(scaling.location, [5e5, 5e5])
+    assert scaling.scale == pytest.approx(5e5)
+
+
 def test_range_is_that_of_the_data(X):
     low_and_high = X.min(), X.max()
     scaling = scaling_to_unit_range(X)

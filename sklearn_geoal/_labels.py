@@ -202,6 +202,18 @@ class KnownLabelsMixin(ClassifierMixin):
         return accuracy_score(labels, predicted[known], sample_weight=weights)
 
 
+def keeping_masks(y):
+    """Labels of any shape as an array, a masked one where y is one or a list of some."""
+    if isinstance(y, (list, tuple)) and any(map(np.ma.isMaskedArray, y)):
+        return np.ma.stack(y)
+    return y if np.ma.isMaskedArray(y) else np.asarray(y)
+
+
+def is_masked_pair(first, second):
+    """Where one of two arrays of equal shape is masked; a single False if they have no mask."""
+    return np.ma.mask_or(np.ma.getmask(first), np.ma.getmask(second))
+
+
 def recode(codes, classes, known):
     """Codes of ``classes`` as codes of ``known``, sorted classes that hold them all; negative codes stay."""
     recoded = codes.copy()

@@ -265,15 +265,15 @@ def label_efficiency_curve(
 
 
 def _holds_masks(y):
-    first = next((label for label in y if label is not None), None)
+    first = next((label for label in y if label is not None and label is not np.ma.masked), None)
     return np.ndim(first) > 1 or np.size(first) > 1
 
 
 def _mark_images(masks, missing_label, ignore_label):
     """The single class 0 and the codes of the images: 0 where a pixel is labelled, else -1."""
-    from ._segmentation import encode_masks  # here, as it loads torch
+    from ._segmentation import encode_masks, is_mask  # here, as it loads torch
 
-    sides = next(np.shape(mask) for mask in masks if mask is not None)
+    sides = next(np.shape(mask) for mask in masks if is_mask(mask))
     _, codes = encode_masks(masks, (len(masks), 1, *(1, *sides)[-2:]), missing_label, ignore_label)
     return np.zeros(1, dtype=int), np.where((codes >= 0).any(axis=(1, 2)), 0, -1)
 

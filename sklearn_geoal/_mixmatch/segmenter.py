@@ -289,8 +289,8 @@ default="auto"
             Training images of one size, at least two pixels; or pixels as rows of their bands; or, with
             ``image_shape``, images as rows.
         y : array-like of shape (n_images, height, width) or (n_samples,), or list
-            The class of each pixel, missing or void ones marked as ``missing_label`` and ``ignore_label`` say. A list
-            has None in place of the mask of an image without one.
+            The class of each pixel, missing or void ones marked as ``missing_label`` and ``ignore_label`` say, missing
+            ones also by the mask of a masked array. A list has None in place of the mask of an image without one.
 
         Returns
         -------

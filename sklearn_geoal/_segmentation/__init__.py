@@ -3,7 +3,7 @@
 from ._bands import band_location_and_scale, standardize_bands
 from ._base import BaseSegmenter
 from ._images import has_rows, validate_images
-from ._masks import check_masks, encode_masks
+from ._masks import check_masks, encode_masks, is_mask
 from ._tiles import apply_in_tiles, infer_images
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "encode_masks",
     "has_rows",
     "infer_images",
+    "is_mask",
     "standardize_bands",
     "validate_images",
 ]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
-from .._labels import MISSING, VOID, encode_labels, labeled_mask
+from .._labels import MISSING, VOID, encode_labels, is_auto, keeping_masks, labeled_mask
 from ..metrics._segmentation import class_codes, is_label
 
 _BLOCK_VALUES = 2**20
@@ -36,7 +36,8 @@ def encode_masks(y, shape, missing_label="auto", ignore_label=None):
     ----------
     y : array-like
         Of shape (n_images, height, width) or (n_images, height * width); of shape (n_images,) if the images are single
-        pixels; or a list with a mask, or None where there is none, for each image.
+        pixels; or a list with a mask, or None where there is none, for each image. Pixels that are masked in a
+        ``numpy.ma.MaskedArray`` are missing, whatever lies below the mask.
     shape : tuple of int (n_images, bands, height, width)
         Shape of the images.
     missing_label : "auto", None, scalar or str, default="auto"
@@ -60,13 +61,21 @@ def encode_masks(y, shape, missing_label="auto", ignore_label=None):
     if y is None:
         raise ValueError("The segmenter requires y to be passed, but the target y is None: give a mask for each image.")
     if sides == [1, 1] and getattr(y, "ndim", 1) < 3:
-        y, _ = labeled_mask(y, None)  # one-dimensional, and of a type that labels have
-        check_consistent_length(np.empty(n_images), y)
-        present, (classes, codes) = np.arange(n_images), _encode_each(y, missing_label, ignore_label)
+        labels, _ = labeled_mask(y, None)  # one-dimensional, and of a type that labels have
+        check_consistent_length(np.empty(n_images), labels)
+        present, encode = np.arange(n_images), _encode_each
+        hidden = np.reshape(np.ma.isMaskedArray(y) and np.ma.getmask(y), -1)
     else:
         present, masks = _as_masks(y, n_images, sides)
+        labels, hidden = np.ma.getdata(masks).reshape(-1), np.ma.getmask(masks).reshape(-1)
         encode = _encode_each if masks.dtype == object else _encode_distinct
-        classes, codes = encode(masks.reshape(-1), missing_label, ignore_label)
+    if hidden.any():
+        # the mask is the marker, as it is among labels of samples
+        missing_label = None if is_auto(missing_label) else missing_label
+        codes = np.full(len(labels), MISSING, dtype=np.int64)
+        classes, codes[~hidden] = encode(labels[~hidden], missing_label, ignore_label)
+    else:
+        classes, codes = encode(labels, missing_label, ignore_label)
     codes = codes.reshape(-1, *sides)
     if len(present) == n_images:
         return classes, codes
@@ -93,22 +102,28 @@ def known_accuracy(y, predicted, missing_label="auto", ignore_label=None):
     return float(np.mean(classes[codes[known]] == predicted[known]))
 
 
+def is_mask(mask):
+    """Whether an element of a list of masks is one, not None or masked itself."""
+    return mask is not None and mask is not np.ma.masked
+
+
 def _as_masks(y, n_images, sides):
     """Indices of the images that have a mask, and these masks: (n_masks,), (n_masks, height, width)."""
     if hasattr(y, "to_numpy"):
         y = y.to_numpy()
     if isinstance(y, (list, tuple)) or (np.ndim(y) == 1 and y.dtype.kind == "O"):
-        present = [i for i, mask in enumerate(y) if mask is not None]
-        masks = [np.asarray(y[i]) for i in present]
+        present = [i for i, mask in enumerate(y) if is_mask(mask)]
+        masks = [keeping_masks(y[i]) for i in present]
         for i, mask in zip(present, masks, strict=True):
             if mask.shape not in (tuple(sides), (math.prod(sides),)):
                 raise ValueError(
                     f"y[{i}] has shape {mask.shape}, expected {tuple(sides)}, the height and width of its image, or "
                     "None if it has no mask."
                 )
-        n_given, masks = len(y), np.stack(masks) if masks else np.empty((0, *sides))
+        stack = np.ma.stack if any(map(np.ma.isMaskedArray, masks)) else np.stack
+        n_given, masks = len(y), stack(masks) if masks else np.empty((0, *sides))
     else:
-        masks = np.asarray(y)
+        masks = keeping_masks(y)
         n_given, present = (len(masks), range(len(masks))) if masks.ndim else (0, ())
     if n_given != n_images or masks.shape[1:] not in (tuple(sides), (math.prod(sides),)):
         raise ValueError(

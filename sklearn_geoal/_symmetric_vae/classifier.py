@@ -17,7 +17,7 @@ from .._nets.vae import MIN_NOISE_VARIANCE
 from .._torch.fitting import GenerativeEstimator, RowClassifier, transduced
 from .._torch.inference import as_tensor, infer
 from .._validation import check_choice, draw_seed
-from .training import SymmetricEstimator, codes_to_sample, rows_of_both_kinds
+from .training import SymmetricEstimator, codes_to_sample, labels_to_sample, rows_of_both_kinds
 
 DENSE, CONV = (256, 128), (32, 64)
 ENCODERS = partial(DenseEncoder, hidden_units=DENSE), partial(ConvEncoder, hidden_units=CONV)
@@ -322,7 +322,8 @@ class SymmetricVAEClassifier(
         Raises
         ------
         ValueError
-            If y holds a class that was not among the labels of ``fit``, or is neither one label nor ``n_samples``.
+            If y holds a class that was not among the labels of ``fit``, is masked somewhere, or is neither one label
+            nor ``n_samples``.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
@@ -368,7 +369,7 @@ class SymmetricVAEClassifier(
     def _codes_to_sample(self, y, n_samples, rng):
         if y is None:
             return rng.choice(len(self.classes_), size=n_samples, p=self.priors_)
-        y = np.asarray(y)
+        y = labels_to_sample(y)
         if y.shape not in ((), (n_samples,)):
             raise ValueError(
                 f"y has shape {y.shape}, but n_samples={n_samples}: give one label for all samples or one for each."

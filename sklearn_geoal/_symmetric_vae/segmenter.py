@@ -23,7 +23,7 @@ from .._validation import draw_seed, masked_as_nan
 from ..augment import resolve_augment
 from .axes import principal_axes
 from .holes import fill_smoothly
-from .training import SymmetricEstimator, codes_to_sample, rows_of_both_kinds
+from .training import SymmetricEstimator, codes_to_sample, labels_to_sample, rows_of_both_kinds
 
 
 class SymmetricVAESegmenter(SymmetricEstimator, BaseSegmenter):
@@ -255,8 +255,8 @@ default="auto"
             Training images of one size, at least two pixels; or pixels as rows of their bands; or, with
             ``image_shape``, images as rows.
         y : array-like of shape (n_images, height, width) or (n_samples,), or list
-            The class of each pixel, missing or void ones marked as ``missing_label`` and ``ignore_label`` say. A list
-            has None in place of the mask of an image without one.
+            The class of each pixel, missing or void ones marked as ``missing_label`` and ``ignore_label`` say, missing
+            ones also by the mask of a masked array. A list has None in place of the mask of an image without one.
 
         Returns
         -------
@@ -340,7 +340,8 @@ default="auto"
         Raises
         ------
         ValueError
-            If y holds a class that was not among the labels of ``fit``, or is neither one mask nor ``n_samples``.
+            If y holds a class that was not among the labels of ``fit``, is masked somewhere, or is neither one mask nor
+            ``n_samples``.
         """
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", numbers.Integral, min_val=1)
@@ -365,7 +366,7 @@ default="auto"
         """Codes of the masks to make images of: (n_samples, height, width)."""
         if y is None:
             y = self.masks_[rng.randint(len(self.masks_), size=n_samples)]
-        y = np.asarray(y)
+        y = labels_to_sample(y)
         if self.image_shape_[1:] == (1, 1) and y.ndim < 2:
             y = np.broadcast_to(y, n_samples)[:, None, None] if y.shape in ((), (n_samples,)) else y
         elif y.ndim == 2:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_scalar
 
+from .._labels import keeping_masks
 from .._torch.batches import cycled_batches, n_rows_of_step, n_steps_of_epoch
 from .._torch.fitting import DeepEstimator
 from .._torch.training import TensorNet
@@ -41,6 +42,23 @@ def rows_of_both_kinds(rows):
     """Indices of the labelled rows, and of those none of whose values has a label, but for what is held out."""
     codes = rows.tensors[1][rows.unlabeled, None].flatten(1)  # (n, 1) or (n, height * width)
     return torch.cat([rows.labeled, rows.unlabeled[(codes < 0).all(dim=1)]])
+
+
+def labels_to_sample(y):
+    """y as an array.
+
+    Raises
+    ------
+    ValueError
+        If some of it is masked.
+    """
+    y = keeping_masks(y)
+    if np.ma.is_masked(y):
+        raise ValueError(
+            f"{np.ma.count_masked(y)} of {y.size} values of y are masked: give a class for each, in an array without "
+            "a mask."
+        )
+    return np.asarray(y)
 
 
 def codes_to_sample(y, classes):

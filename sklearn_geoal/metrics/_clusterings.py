@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from .._labels import is_masked_pair, keeping_masks
 from ._segmentation import is_label
 
 
@@ -26,10 +27,11 @@ def jaccard_consensus(labels_a, labels_b, *, ignore_label=None, match=False):
     Parameters
     ----------
     labels_a, labels_b : array-like of equal shape
-        Cluster of each sample, of any shape: rows of labels or maps (height, width).
+        Cluster of each sample, of any shape: rows of labels or maps (height, width). Samples that are masked in a
+        :class:`numpy.ma.MaskedArray`, in either clustering, do not count.
     ignore_label : scalar or str, default=None
-        Label of samples that do not count, such as masked pixels, if either clustering has it; NaN included. None: all
-        count.
+        Label of samples that do not count, such as pixels without data, if either clustering has it; NaN included.
+        None: all count.
     match : bool, default=False
         Whether to order rows and columns such that the clusters that belong together lie on the diagonal. Each cluster
         has at most one partner, and the sum of the similarities of the pairs is the largest there is. Clusters without
@@ -66,16 +68,18 @@ def jaccard_consensus(labels_a, labels_b, *, ignore_label=None, match=False):
     >>> consensus.labels_b
     array([5, 3, 4])
     """
-    labels_a, labels_b = np.asarray(labels_a), np.asarray(labels_b)
+    labels_a, labels_b = keeping_masks(labels_a), keeping_masks(labels_b)
     if labels_a.shape != labels_b.shape:
         raise ValueError(
             f"labels_a has shape {labels_a.shape}, labels_b {labels_b.shape}, expected the same for both: give one "
             "label a sample, in the same order."
         )
-    counted = ~(is_label(labels_a, ignore_label) | is_label(labels_b, ignore_label))
+    hidden, labels_a, labels_b = is_masked_pair(labels_a, labels_b), np.ma.getdata(labels_a), np.ma.getdata(labels_b)
+    counted = ~(is_label(labels_a, ignore_label) | is_label(labels_b, ignore_label) | hidden)
     if not counted.any():
         raise ValueError(
-            f"None of {labels_a.size} samples has a label other than ignore_label={ignore_label!r} in both clusterings."
+            f"None of {labels_a.size} samples has a label other than ignore_label={ignore_label!r} in both "
+            "clusterings, masked ones left out."
         )
     clusters_a, codes_a = _encode(labels_a[counted], "labels_a")
     clusters_b, codes_b = _encode(labels_b[counted], "labels_b")

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils import column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from .._labels import is_masked_pair, keeping_masks
 
 
 def hierarchical_accuracy(y_true, y_pred, levels):
@@ -13,7 +15,8 @@ def hierarchical_accuracy(y_true, y_pred, levels):
     Parameters
     ----------
     y_true, y_pred : array-like of shape (n_samples,)
-        True and predicted classes.
+        True and predicted classes. Samples that are masked in a :class:`numpy.ma.MaskedArray`, in either of them, do
+        not count.
     levels : dict of str to mapping or array-like of shape (n_classes,)
         The groups of each level by its name: a mapping from class to group, or, where the classes are the integers from
         0, an array of groups with the class as index (such as ``level2`` of
@@ -30,7 +33,7 @@ def hierarchical_accuracy(y_true, y_pred, levels):
     TypeError
         If ``levels`` is not a dict.
     ValueError
-        If a class has no group, a level is named ``"leaf"``, or y_true and y_pred do not go together.
+        If a class has no group, a level is named ``"leaf"``, y_true and y_pred do not go together, or no sample counts.
 
     Examples
     --------
@@ -45,12 +48,27 @@ def hierarchical_accuracy(y_true, y_pred, levels):
         raise TypeError(f"levels must be a dict from the name of a level to its groups; got {type(levels).__name__}.")
     if "leaf" in levels:
         raise ValueError('levels has one named "leaf", which is the name of the classes themselves: rename it.')
+    y_true, y_pred = _unmasked(y_true, y_pred)
     accuracies = {"leaf": float(accuracy_score(y_true, y_pred))}
     true, predicted = (column_or_1d(y).tolist() for y in (y_true, y_pred))
     for name, groups in levels.items():
         group = _group_of_class(name, groups, {*true, *predicted})
         accuracies[name] = float(np.mean([group[a] == group[b] for a, b in zip(true, predicted, strict=True)]))
     return accuracies
+
+
+def _unmasked(y_true, y_pred):
+    """Those samples of both that are masked in neither."""
+    if not any(map(np.ma.is_masked, (y_true, y_pred))):
+        return y_true, y_pred
+    check_consistent_length(y_true, y_pred)
+    y_true, y_pred = keeping_masks(y_true), keeping_masks(y_pred)
+    counted = np.flatnonzero(~is_masked_pair(y_true, y_pred))
+    if not len(counted):
+        raise ValueError(
+            f"Each of the {len(y_true)} samples is masked in y_true or y_pred: there is nothing to compare."
+        )
+    return np.ma.getdata(y_true)[counted], np.ma.getdata(y_pred)[counted]
 
 
 def _group_of_class(name, groups, classes):

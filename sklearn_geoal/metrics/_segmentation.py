@@ -4,6 +4,8 @@ from itertools import zip_longest
 
 import numpy as np
 
+from .._labels import is_masked_pair, keeping_masks
+
 _BLOCK_VALUES = 2**20
 
 
@@ -17,7 +19,8 @@ def confusion(y_true, y_pred, *, labels=None, ignore_label=None):
     Parameters
     ----------
     y_true, y_pred : array-like of equal shape, or iterators over such
-        True and predicted classes, of any shape: masks (n_images, height, width), one scene, rows of labels.
+        True and predicted classes, of any shape: masks (n_images, height, width), one scene, rows of labels. Pixels
+        that are masked in a :class:`numpy.ma.MaskedArray`, in either of them, do not count.
     labels : array-like of shape (n_classes,), default=None
         The classes, in the order of the result. None: all values in y_true and y_pred, sorted. Iterators need them.
     ignore_label : scalar or str, default=None
@@ -211,7 +214,7 @@ def _paired(y_true, y_pred):
 
 
 def _as_pair(y_true, y_pred):
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
+    y_true, y_pred = keeping_masks(y_true), keeping_masks(y_pred)
     for name, y in (("y_true", y_true), ("y_pred", y_pred)):
         if y.dtype.kind == "O" and any(value is None for value in y.flat):
             raise ValueError(f"{name} has None among its values: put a label there, and give it as ignore_label.")
@@ -231,18 +234,15 @@ def _distinct(blocks, ignore_label):
     """Sorted values of all blocks of both, without what is ignored of the truth and predicted there."""
     found = []
     for true, pred in blocks:
-        counted = ~is_label(true, ignore_label)
         _check_same_kind(true, pred)
-        found += [np.unique(true[counted]), np.unique(pred[counted])]
+        found += map(np.unique, _counted(true, pred, ignore_label))
     return np.unique(np.concatenate(found)) if found else np.empty(0)
 
 
 def _count(true, pred, labels, ignore_label):
     """Confusion of a block, by sorted labels."""
-    counted = ~is_label(true, ignore_label)
-    true, pred = true[counted], pred[counted]
     coded = []
-    for name, y in (("y_true", true), ("y_pred", pred)):
+    for name, y in zip(("y_true", "y_pred"), _counted(true, pred, ignore_label), strict=True):
         _check_same_kind(y, labels)
         codes = class_codes(y, labels)
         if (codes < 0).any():
@@ -253,6 +253,13 @@ def _count(true, pred, labels, ignore_label):
         coded.append(codes)
     pairs = coded[0] * len(labels) + coded[1]
     return np.bincount(pairs, minlength=len(labels) ** 2).reshape(len(labels), len(labels))
+
+
+def _counted(true, pred, ignore_label):
+    """The pixels of a block that count, as plain arrays."""
+    hidden, true, pred = is_masked_pair(true, pred), np.ma.getdata(true), np.ma.getdata(pred)
+    counted = ~(is_label(true, ignore_label) | hidden)
+    return true[counted], pred[counted]
 
 
 def _check_same_kind(y, other):

@@ -42,6 +42,13 @@ def encode_jointly(targets, labels, missing_label):
     return classes, [np.array([*(index[label] for label in known.tolist()), -1])[codes] for known, codes in encoded]
 
 
+def accuracy_of_codes(truth, prediction):
+    """Share of right predictions among the pixels with a truth and a prediction; None if there is no such pixel."""
+    if truth is None or not (counted := (truth >= 0) & (prediction >= 0)).any():
+        return None
+    return float((prediction == truth)[counted].mean())
+
+
 def names_of(classes, display_labels):
     # integers among missing values come as floats
     names = [

@@ -5,7 +5,15 @@ import numpy as np
 from sklearn.utils import check_array
 
 from .._validation import check_fills, check_indices, check_scene_shape, masked_as_nan
-from ._common import add_class_legend, class_colors, encode_jointly, legend_shape, names_of, principal_components
+from ._common import (
+    accuracy_of_codes,
+    add_class_legend,
+    class_colors,
+    encode_jointly,
+    legend_shape,
+    names_of,
+    principal_components,
+)
 
 
 def _false_color(scene, scene_shape, bands):
@@ -98,10 +106,8 @@ class ClassificationMapDisplay:
         ValueError
             If `ax` does not hold one Axes for each panel.
         """
-        title = "Prediction"
-        if self.truth is not None and (self.truth >= 0).any():
-            known = self.truth >= 0
-            title += f", accuracy {(self.prediction == self.truth)[known].mean():.3f}"
+        accuracy = accuracy_of_codes(self.truth, self.prediction)
+        title = "Prediction" if accuracy is None else f"Prediction, accuracy {accuracy:.3f}"
         colors = class_colors(len(self.class_names))
         panels = [("Scene", self.picture)] if self.picture is not None else []
         panels += [("Truth", colors[self.truth])] if self.truth is not None else []
@@ -202,7 +208,8 @@ class ClassificationMapDisplay:
         Parameters
         ----------
         y_pred : array-like of shape (height * width,)
-            Predicted labels of the pixels, line by line, missing where a pixel is not classified.
+            Predicted labels of the pixels, line by line, missing where a pixel is not classified. The accuracy is that
+            of the pixels with a prediction whose truth is known.
         scene_shape : tuple of int (height, width)
             Shape of the scene in pixels.
         y_true : array-like of shape (height * width,), default=None

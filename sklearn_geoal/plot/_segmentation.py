@@ -5,9 +5,10 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
+from .._labels import keeping_masks
 from .._validation import masked_as_nan
 from ..metrics._segmentation import is_label
-from ._common import add_legend, class_colors, class_handles, encode_jointly, legend_shape, names_of
+from ._common import accuracy_of_codes, add_legend, class_colors, class_handles, encode_jointly, legend_shape, names_of
 from ._maps import _false_color
 
 _VOID_COLOR = "#000000"
@@ -22,7 +23,7 @@ class SegmentationDisplay:
     Parameters
     ----------
     predictions : dict of str to ndarray of int of shape (n_images, height, width)
-        Index of the predicted class of each pixel, by the name of the prediction.
+        Index of the predicted class of each pixel, -1 where there is none, by the name of the prediction.
     class_names : list of str
         Names of the classes. The colour of a class follows from its place in this list.
     truth : ndarray of int of shape (n_images, height, width), default=None
@@ -109,10 +110,8 @@ class SegmentationDisplay:
         return self
 
     def _accuracy(self, prediction):
-        if self.truth is None or not (self.truth >= 0).any():
-            return ""
-        known = self.truth >= 0
-        return f"\naccuracy {(prediction == self.truth)[known].mean():.3f}"
+        accuracy = accuracy_of_codes(self.truth, prediction)
+        return "" if accuracy is None else f"\naccuracy {accuracy:.3f}"
 
     @classmethod
     def from_estimator(
@@ -177,7 +176,8 @@ class SegmentationDisplay:
         Parameters
         ----------
         y_pred : array-like of shape (n_images, height, width) or dict of str to such
-            Predicted masks, or several by the names to write above them.
+            Predicted masks, or several by the names to write above them, missing where a pixel is not classified. The
+            accuracy is that of the pixels with a prediction whose truth is known.
         y_true : array-like of shape (n_images, height, width), default=None
             True masks, missing where they are unknown.
         images : array-like of shape (n_images, bands, height, width), default=None
@@ -208,9 +208,9 @@ class SegmentationDisplay:
             `ax` does not hold one Axes for each panel.
         """
         named = y_pred if isinstance(y_pred, dict) else {"Prediction": y_pred}
-        masks = {name: np.asarray(mask) for name, mask in named.items()}
+        masks = {name: keeping_masks(mask) for name, mask in named.items()}
         if y_true is not None:
-            masks["y_true"] = np.asarray(y_true)
+            masks["y_true"] = keeping_masks(y_true)
         shape = next(iter(masks.values())).shape
         for name, mask in masks.items():
             if mask.ndim != 3 or mask.shape != shape:
@@ -220,7 +220,8 @@ class SegmentationDisplay:
                 )
         void = np.zeros(shape, dtype=bool)
         if y_true is not None:
-            void = is_label(masks["y_true"], ignore_label)
+            given = masks["y_true"]
+            void = is_label(np.ma.getdata(given), ignore_label) & ~np.ma.getmaskarray(given)
         targets = [mask[~void] if name == "y_true" else mask.ravel() for name, mask in masks.items()]
         classes, codes = encode_jointly(targets, labels, missing_label)
         truth = None

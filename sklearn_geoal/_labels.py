@@ -1,7 +1,6 @@
 """Labels with a missing marker, as codes of classes: the one rule for every estimator, splitter and metric."""
 
 import math
-import warnings
 from numbers import Integral, Number
 
 import numpy as np
@@ -9,6 +8,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
+
+from ._warnings import warn
 
 # codes of samples and pixels that have no class: to be learned about, or to be left out
 MISSING, VOID = -1, -2
@@ -103,11 +104,7 @@ def answered_mask(labels, marker, known):
         together = np.concatenate([known, plain_labels(given)]) if len(known) else plain_labels(given)
         labeled = _auto_labeled(together)
         if len(together) and not labeled.any():
-            warnings.warn(
-                "The only labels are -1, taken as missing ones: if -1 is a class, say so with missing_label=None.",
-                UserWarning,
-                stacklevel=5,
-            )
+            warn("The only labels are -1, taken as missing ones: if -1 is a class, say so with missing_label=None.")
         marker = resolved_marker(together, labeled, marker)
         labeled = labeled[len(known) :]
     answered[answered] = labeled
@@ -251,11 +248,9 @@ def _auto_labeled(y):
     if missing.any() or not _is_integer_valued(y) or not (y == -1).any():
         return ~missing
     if set(y.tolist()) == {-1, 1}:
-        warnings.warn(
+        warn(
             "y holds exactly the values -1 and 1: both are taken as classes. "
-            "If -1 marks missing labels, say so with missing_label=-1.",
-            UserWarning,
-            stacklevel=6,
+            "If -1 marks missing labels, say so with missing_label=-1."
         )
         return np.ones(len(y), dtype=bool)
     return y != -1

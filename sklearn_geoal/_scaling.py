@@ -5,10 +5,11 @@ follow them, and all other values then look alike to a network. So both are take
 any datum lies, and the data themselves are cut further out.
 """
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
+
+from ._warnings import warn
 
 # rows that tell the median as well as all of them
 _MAX_ROWS = 10_000
@@ -139,12 +140,10 @@ def warn_of_far_values(far):
     """Name the rows and features of values that can hardly be data: (n, n_features)."""
     if far.any():
         rows, features = (np.flatnonzero(far.any(axis=axis)) for axis in (1, 0))
-        warnings.warn(
+        warn(
             f"X has values beyond {FAR:g} times the usual distance from the median, in {len(rows)} of {len(far)} rows "
             f"or images ({_listed(rows)}) and in the features or bands {_listed(features)}: no-data? They are cut. "
-            "Mark them as NaN and leave such rows out, with sklearn_geoal.preprocessing.ValidRows for instance.",
-            UserWarning,
-            stacklevel=6,
+            "Mark them as NaN and leave such rows out, with sklearn_geoal.preprocessing.ValidRows for instance."
         )
 
 

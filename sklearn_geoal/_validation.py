@@ -1,7 +1,6 @@
 """Checks that every estimator shares: choices, indices, shapes of images and scenes; and fits that fail."""
 
 import math
-import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from numbers import Integral
@@ -9,6 +8,8 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
+
+from ._warnings import warn
 
 LEAVE_OUT = (
     "Masked values count as NaN. Leave such rows out of X and y, or have the estimator wrapped, "
@@ -70,12 +71,10 @@ def warn_of_channels_last(shape, image_shape):
     _, first, second, last = shape
     shorter, longer = sorted((first, second))
     if image_shape is None and last in (1, 3, 4) and last < shorter and longer <= 2 * shorter:
-        warnings.warn(
+        warn(
             f"X has shape {tuple(shape)}, read as {first} channels of {second} x {last} pixels. If these are {last} "
             f"channels of {first} x {second} pixels, give X.transpose(0, 3, 1, 2); if not, say so with "
-            f"image_shape={(first, second, last)}.",
-            UserWarning,
-            stacklevel=3,
+            f"image_shape={(first, second, last)}."
         )
 
 

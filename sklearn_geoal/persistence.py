@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import threading
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from . import __version__
 from ._files import replaced
 from ._storage.description import Form, Reader, Writer, describe_array, values_of
 from ._storage.names import name_of
+from ._warnings import warn
 
 _MAGIC, _FORMAT = b"sklearn_geoal model\n", 1
 _N_LENGTH, _N_DIGEST = 8, 32
@@ -218,11 +218,9 @@ def _warn_of_versions(path, written):
     other = [name for name in ("sklearn_geoal", "scikit-learn") if written.get(name) != present[name]]
     if other:
         listed = ", ".join(f"{name} {written.get(name)} (here {present[name]})" for name in other)
-        warnings.warn(
+        warn(
             f"{path} was written by {listed}: the estimator may fail, or predict something else. Install those "
-            "versions to use it as it was, or fit again and save.",
-            UserWarning,
-            stacklevel=3,
+            "versions to use it as it was, or fit again and save."
         )
 
 

@@ -10,7 +10,8 @@ import sklearn_geoal
 PACKAGE = Path(sklearn_geoal.__file__).parent
 
 FLOORS = (
-    {"__init__", "_files", "_labels", "_scaling", "_validation"},  # the checks lie under everything
+    {"_warnings"},
+    {"__init__", "_files", "_labels", "_scaling", "_validation"},  # the checks lie under everything else
     {"_storage"},
     {"_torch", "_manifolds"},
     {"_nets", "augment", "metrics", "datasets"},
@@ -78,6 +79,11 @@ def violations(source, path):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_module_keeps_to_its_layer(path):
     assert violations(path.read_text(encoding="utf-8"), path.relative_to(PACKAGE)) == []
+
+
+def test_warnings_point_at_the_line_of_the_user():
+    sources = {path.name: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    assert [name for name, source in sources.items() if "warnings.warn" in source] == ["_warnings.py"]
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -3,7 +3,6 @@
 
 import math
 import numbers
-import warnings
 from functools import partial
 
 import numpy as np
@@ -20,6 +19,7 @@ from .._torch.fitting import RowEstimator
 from .._torch.inference import infer
 from .._torch.training import train
 from .._validation import check_choice
+from .._warnings import warn
 from ..augment import resolve_augment
 from .training import RECALNet, distance_to_neighbors, merge_clusters, pretrained
 
@@ -367,12 +367,10 @@ None, default="auto"
                 f"backbone={self.backbone!r}."
             )
         if self.accumulate_batches * self.batch_size < self.n_clusters:
-            warnings.warn(
+            warn(
                 f"A step has {self.accumulate_batches} x {self.batch_size} rows (accumulate_batches x batch_size), "
                 f"fewer than n_clusters={self.n_clusters}: the mean prediction of so few rows cannot use all clusters. "
-                "Raise one of them.",
-                UserWarning,
-                stacklevel=4,
+                "Raise one of them."
             )
 
     def _read(self, X, y, from_scratch):
@@ -424,12 +422,11 @@ None, default="auto"
     def _warn_of_collapse(self):
         n_used = len(np.unique(self.labels_))
         if n_used <= self.n_clusters / 2:
-            warnings.warn(
+            warn(
                 f"Only {n_used} of {self.n_clusters} clusters are used: the samples may be too much alike, or the "
                 "training collapsed. Try a smaller entropy_weight, a larger class_entropy_weight or another "
                 "random_state.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
 
     def _module_params(self, rows):

@@ -5,7 +5,6 @@ import inspect
 import json
 import os
 import re
-import warnings
 import zipfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from sklearn.utils import check_scalar
 
 from .._files import replaced
+from .._warnings import warn
 
 FORMAT = 1
 # parameters that change nothing about what a training arrives at
@@ -212,11 +212,7 @@ def _read_if_whole(path):
     try:
         return read_tree(path)
     except (ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-        warnings.warn(
-            f"The checkpoint {path} cannot be read ({error}): going on from the state before it, if there is one.",
-            UserWarning,
-            stacklevel=2,
-        )
+        warn(f"The checkpoint {path} cannot be read ({error}): going on from the state before it, if there is one.")
         return None
 
 

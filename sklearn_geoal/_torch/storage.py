@@ -3,7 +3,6 @@
 import inspect
 import math
 import sys
-import warnings
 
 import skorch
 import skorch.callbacks
@@ -14,6 +13,7 @@ from skorch.history import History
 from torch import nn
 
 from .._storage.kinds import Kind
+from .._warnings import warn
 from .device import resolve_device
 from .training import TensorNet, epochs_as_dicts
 
@@ -133,11 +133,10 @@ def _device_here(device):
     try:
         return resolve_device(device)
     except ValueError:
-        warnings.warn(
+        warn(
             f"The estimator was fitted on the device {device!r}, which is not here: it computes on the CPU. Set its "
             'parameter device to "cpu" before you fit it again.',
             DeviceWarning,
-            stacklevel=2,
         )
         return "cpu"
 

@@ -8,6 +8,7 @@ from ._nets.classifier import Classifier
 from ._nets.conv import ConvEncoder
 from ._nets.dense import DenseEncoder
 from ._nets.wide_resnet import WideResNet
+from ._torch.class_weight import weights_of_classes
 from ._torch.fitting import RowClassifier
 from ._torch.inference import infer, penultimate
 
@@ -40,6 +41,11 @@ class NetClassifier(RowClassifier):
     image_shape : tuple of int (channels, height, width), default=None
         Tells that the rows of X are flattened images. An X of shape (n_samples, channels, height, width) says so
         itself.
+    class_weight : {"sqrt", "balanced"}, dict or None, default=None
+        How much a sample of each class counts in the cross-entropy: as much as one over the number of samples of the
+        class if "balanced", over the square root of that number if "sqrt"; what a dict {class: weight} says, 1 where it
+        says nothing; or the same, whatever its class, if None. The loss of a step is a weighted mean, so that only the
+        ratios of weights matter.
     max_epochs : int, default=200
         Number of passes over X.
     batch_size : int, default=512
@@ -85,7 +91,7 @@ class NetClassifier(RowClassifier):
         The trained net; ``net_.module_`` is the torch module.
     history_ : list of dict
         For each epoch its number ("epoch"), "train_loss" and, if ``early_stopping``, "valid_loss", which are mean
-        cross-entropies in nats.
+        cross-entropies in nats, weighted by class.
     location_, scale_ : ndarray of shape (n_features,), or float
         What X is shifted and scaled by: features one by one, images by two numbers.
     image_shape_ : tuple of int or None
@@ -114,6 +120,7 @@ class NetClassifier(RowClassifier):
 
     _module_class = Classifier
     _built_in = ("backbone", "hidden_units", "image_shape")
+    _changeable = ("class_weight",)
 
     def __init__(
         self,
@@ -121,6 +128,7 @@ class NetClassifier(RowClassifier):
         *,
         hidden_units="auto",
         image_shape=None,
+        class_weight=None,
         max_epochs=200,
         batch_size=512,
         lr=3e-3,
@@ -140,6 +148,7 @@ class NetClassifier(RowClassifier):
         self.backbone = backbone
         self.hidden_units = hidden_units
         self.image_shape = image_shape
+        self.class_weight = class_weight
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -173,7 +182,7 @@ class NetClassifier(RowClassifier):
 
         Raises
         ------
-        ValueError
+        TypeError, ValueError
             If X, y or a parameter is invalid, ``device`` is not there, ``checkpoint`` holds another training, or a
             ``warm_start`` meets new classes or changed parameters of the network.
         FloatingPointError
@@ -221,6 +230,7 @@ class NetClassifier(RowClassifier):
         return {
             "input_shape": self._input_shape,
             "n_classes": len(self.classes_),
+            "class_weight": weights_of_classes(self.class_weight, self.classes_, rows.tensors[1].numpy()),
             "backbone": resolve_body("backbone", self.backbone, DENSE, CONV, wide_resnet=WideResNet, **body),
         }
 

@@ -212,7 +212,7 @@ def test_body_of_wrong_shape_is_an_error(name):
 
 @pytest.mark.parametrize("shape, backbone", [((6,), DenseEncoder), ((2, 7, 5), ConvEncoder)])
 def test_classifier_against_a_slow_reference(shape, backbone):
-    classifier, y = Classifier(shape, 3, backbone).double(), torch.tensor([0, 2, 1, 1])
+    classifier, y = Classifier(shape, 3, backbone, (1.0,) * 3).double(), torch.tensor([0, 2, 1, 1])
     x = torch.randn(4, math.prod(shape), dtype=torch.float64)
     logits, p = classifier.logits(x), classifier.probabilities(x)
     torch.testing.assert_close(logits, classifier.backbone(x.reshape(4, *shape)))
@@ -222,7 +222,7 @@ def test_classifier_against_a_slow_reference(shape, backbone):
 
 
 def test_classifier_of_one_class_is_sure_and_has_no_gradient():
-    classifier, x = Classifier((6,), 1, DenseEncoder), torch.randn(5, 6)
+    classifier, x = Classifier((6,), 1, DenseEncoder, (1.0,)), torch.randn(5, 6)
     loss = classifier(x, torch.zeros(5, dtype=torch.long))
     loss.backward()
     assert loss == 0
@@ -232,7 +232,7 @@ def test_classifier_of_one_class_is_sure_and_has_no_gradient():
 
 def test_backbone_of_wrong_shape_is_an_error():
     with pytest.raises(ValueError, match=r"Linear takes shape \(2, 6\) to \(2, 4\), expected \(2, 3\)"):
-        Classifier((6,), 3, lambda input_shape, n_outputs: nn.Linear(6, 4))
+        Classifier((6,), 3, lambda input_shape, n_outputs: nn.Linear(6, 4), (1.0,) * 3)
 
 
 # convolutions with batch normalisation

@@ -40,7 +40,8 @@ class NormalizedDecoder(Normalized):
 
 
 def module(n_features=4, priors=(0.2, 0.3, 0.5), n_components=2, encoder=None, decoder=None, **changes):
-    params = {"latent": "gaussian", "likelihood": "gaussian", "objective": "symmetric", "label_weight": 1.0} | changes
+    params = {"latent": "gaussian", "likelihood": "gaussian", "objective": "symmetric", "label_weight": 1.0}
+    params |= {"class_weight": (1.0,) * len(priors)} | changes
     encoder = encoder or partial(DenseEncoder, hidden_units=(8,))
     decoder = decoder or partial(DenseDecoder, hidden_units=(8,))
     return SymmetricVAE((n_features,), list(priors), n_components, encoder, decoder, **params).train()
@@ -77,8 +78,9 @@ def test_each_player_has_gradients_in_its_own_parameters_alone(latent, likelihoo
     assert all(gradient.abs().sum() > 0 for gradient in gradients(net.classifier, net.recognition))
 
 
-def test_both_at_once_have_the_gradients_of_each_alone():
-    net = module(label_weight=0.7)
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.5, 2.0, 0.1)])
+def test_both_at_once_have_the_gradients_of_each_alone(weights):
+    net = module(label_weight=0.7, class_weight=weights)
     x, y, u, y_u = batch()
     torch.manual_seed(1)
     net.game(x, y, u, y_u)[0].backward()
@@ -89,7 +91,7 @@ def test_both_at_once_have_the_gradients_of_each_alone():
     wake, residuals = net.decoder_loss(u, y_q, s_q)
     wake.backward()
     y_p, s_p, x_p = net.dreamed(len(u), residuals, y_q)
-    (net.encoder_loss(x_p, y_p, s_p) + 0.7 * F.cross_entropy(net.logits(x), y)).backward()
+    (net.encoder_loss(x_p, y_p, s_p) + 0.7 * F.cross_entropy(net.logits(x), y, torch.tensor(weights))).backward()
     for one, other in zip(together, gradients(net), strict=True):
         torch.testing.assert_close(one, other)
 

@@ -56,7 +56,8 @@ def segmenter(**changes):
 
 
 def module(shape=(3, 13, 9), hidden_units=(4, 6, 8), d=2, **changes):
-    params = {"augment": Compose([]), "occlusion": 0.5, "label_weight": 1.0} | changes
+    params = {"augment": Compose([]), "occlusion": 0.5, "label_weight": 1.0}
+    params |= {"class_weight": (1.0,) * 3} | changes
     axes = torch.randn(shape[0], d)
     backbone = params.pop("backbone", lambda input_shape, n: UNet(input_shape, n, hidden_units))
     return HierarchicalVAE(shape, 3, backbone, hidden_units, axes, **params).train()
@@ -109,8 +110,9 @@ def test_each_player_has_gradients_in_its_own_parameters_alone():
     assert all(sum(g.abs().sum() for g in gradients(part)) > 0 for part in (net.classifier, net.recognition))
 
 
-def test_both_at_once_have_the_gradients_of_each_alone():
-    net = module(label_weight=0.7)
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (0.5, 2.0, 0.1)])
+def test_both_at_once_have_the_gradients_of_each_alone(weights):
+    net = module(label_weight=0.7, class_weight=weights)
     x, y, u, y_u = batch()
     torch.manual_seed(1)
     net.losses(x, y, u, y_u)["train_loss"].backward()
@@ -122,7 +124,7 @@ def test_both_at_once_have_the_gradients_of_each_alone():
     wake.backward()
     logits = net.classifier(x * net.seen_pixels(x))
     p, w = targets(y)
-    (0.7 * torch.nn.functional.cross_entropy(logits, y)).backward()
+    (0.7 * torch.nn.functional.cross_entropy(logits, y, torch.tensor(weights))).backward()
     net.encoder_loss(*net.dreamed(completed(p, w, logits.detach()), residuals)).backward()
     for one, other in zip(together, gradients(net), strict=True):
         torch.testing.assert_close(one, other)

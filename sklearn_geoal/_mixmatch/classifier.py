@@ -64,6 +64,11 @@ default="auto"
         all of a training of this length; guesses that count before the network knows the classes make it give up some.
     ema_decay : float in [0, 1), default=0.999
         Part of the average of the weights that a step keeps; less in the first steps.
+    class_weight : {"sqrt", "balanced"}, dict or None, default=None
+        How much a labelled sample of each class counts in L_X: as much as one over the number of its labelled samples
+        if "balanced", over the square root of that number if "sqrt"; what a dict {class: weight} says, 1 where it says
+        nothing; or the same, whatever its class, if None. L_X is a weighted mean, so that only the ratios of weights
+        matter. L_U has no weights, for guesses are no labels.
     missing_label : "auto", None, scalar or str, default="auto"
         Marker of a missing label in y. "auto" reads NaN in a numeric y, None in an object y and, where neither occurs,
         -1 in an integer-valued y.
@@ -180,6 +185,7 @@ default="auto"
         lambda_u=75.0,
         warmup=1.0,
         ema_decay=0.999,
+        class_weight=None,
         missing_label="auto",
         max_epochs=20,
         batch_size=64,
@@ -208,6 +214,7 @@ default="auto"
         self.lambda_u = lambda_u
         self.warmup = warmup
         self.ema_decay = ema_decay
+        self.class_weight = class_weight
         self.missing_label = missing_label
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -259,7 +266,6 @@ default="auto"
             "backbone": resolve_body("backbone", self.backbone, DENSE, NormalizedConvEncoder, **body),
             "augment": resolve_augment(self.augment, self._input_shape),
             "dense": False,
-            "class_weight": (1.0,) * len(self.classes_),
             "mixing": "mixup",
             "confidence": 0.0,
         }

@@ -2,7 +2,6 @@
 
 import numbers
 
-import numpy as np
 from sklearn.utils import check_scalar
 
 from .._nets.unet import resolve_unet
@@ -10,9 +9,6 @@ from .._segmentation import BaseSegmenter
 from .._validation import check_choice
 from ..augment import resolve_augment
 from .training import MixMatchEstimator
-
-# of the number of labelled pixels of a class, for its weight
-_POWERS = {"sqrt": -0.5, "balanced": -1.0, None: 0.0}
 
 
 class MixMatchSegmenter(MixMatchEstimator, BaseSegmenter):
@@ -324,31 +320,6 @@ default="auto"
             "backbone": resolve_unet(self.backbone, self.hidden_units),
             "augment": resolve_augment(self.augment, self.image_shape_),
             "dense": True,
-            "class_weight": _weights_of_classes(self.class_weight, self.classes_, rows.tensors[1].numpy()),
             "mixing": self.mixing,
             "confidence": self.confidence,
         }
-
-
-def _weights_of_classes(class_weight, classes, codes):
-    """Weight of each class in L_X, 1 in the mean over the labelled pixels.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``class_weight`` is none of those there are, or a dict with another class, or with a weight below 0 or all 0.
-    """
-    counts = np.bincount(codes[codes >= 0], minlength=len(classes))
-    if isinstance(class_weight, dict):
-        names = classes.tolist()
-        if unknown := [name for name in class_weight if name not in names]:
-            raise ValueError(f"class_weight has {unknown}, which are not among the classes of y, {names}.")
-        for name, weight in class_weight.items():
-            check_scalar(weight, f"class_weight[{name!r}]", numbers.Real)
-        weights = np.array([class_weight.get(name, 1.0) for name in names], dtype=float)
-        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights @ counts > 0):
-            raise ValueError(f"class_weight must be finite, none below 0, not all 0; got {class_weight!r}.")
-    else:
-        check_choice("class_weight, if it is no dict,", class_weight, _POWERS)
-        weights = np.maximum(counts, 1.0) ** _POWERS[class_weight]
-    return tuple((weights * counts.sum() / (weights @ counts)).tolist())

@@ -9,6 +9,7 @@ from sklearn.utils import check_scalar
 from .._nets.mixmatch import MixMatch
 from .._nets.norms import tracking_norms
 from .._torch.batches import cycled_batches, n_rows_of_step, n_steps_of_epoch
+from .._torch.class_weight import weights_of_classes
 from .._torch.fitting import DeepEstimator
 from .._torch.inference import infer
 from .._torch.training import TensorNet
@@ -88,6 +89,7 @@ class MixMatchEstimator(DeepEstimator):
         n_steps = self.max_epochs * plan_epoch(n_labeled, n_unlabeled, self.batch_size, rows.n_pixels)[0]
         return {name: getattr(self, name) for name in _SHARED} | {
             "n_classes": len(self.classes_),
+            "class_weight": weights_of_classes(self.class_weight, self.classes_, rows.tensors[1].numpy()),
             "unlabeled_share": n_unlabeled / (n_labeled + n_unlabeled),
             "rampup_steps": math.ceil(self.warmup * n_steps),
             **self._method_params(rows),

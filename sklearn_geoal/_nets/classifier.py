@@ -18,15 +18,18 @@ class Classifier(nn.Module):
         Number of classes.
     backbone : callable
         ``backbone(input_shape, n_classes)`` returns the module that gives the logits.
+    class_weight : tuple of float
+        Weights of the classes in the cross-entropy.
     """
 
-    def __init__(self, input_shape, n_classes, backbone):
+    def __init__(self, input_shape, n_classes, backbone, class_weight):
         super().__init__()
+        self.class_weight = class_weight
         self.input_shape = tuple(input_shape)
         self.backbone = checked(backbone(self.input_shape, n_classes), self.input_shape, (n_classes,))
 
     def forward(self, x, y, generator=None):  # (n, n_features), (n,) codes of the classes -> ()
-        return F.cross_entropy(self.logits(x), y)
+        return class_cross_entropy(self.logits(x), y, self.class_weight)
 
     def losses(self, x, y, generator=None):
         """What is minimised. Nothing is drawn."""
@@ -39,3 +42,12 @@ class Classifier(nn.Module):
     def probabilities(self, x):
         """p(y|x): (n, n_features) -> (n, n_classes)."""
         return torch.softmax(self.logits(x), dim=1)
+
+
+def class_cross_entropy(logits, y, class_weight):
+    """Cross-entropy, a mean in which each row counts as much as its class weighs: (n, n_classes), (n,) -> ()."""
+    if len(set(class_weight)) == 1:
+        return F.cross_entropy(logits, y)
+    weights = logits.new_tensor(class_weight)[y]
+    # a batch may hold classes of weight 0 alone
+    return (weights * F.cross_entropy(logits, y, reduction="none")).sum() / weights.sum().clamp_min(1e-6)

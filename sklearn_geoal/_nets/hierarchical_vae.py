@@ -15,7 +15,7 @@ from torch import nn
 from .bodies import checked
 from .conv import PixelConv, halved_sizes
 from .draws import normal_like, uniform_like
-from .mixmatch import cross_entropy, encode
+from .mixmatch import cross_entropy, encode, weighted_cross_entropy
 from .norms import batch_statistics
 from .symmetric_vae import draw_classes, evaluating, optimal_nll
 
@@ -50,12 +50,16 @@ class HierarchicalVAE(nn.Module):
         Part of the images of which the encoder does not see all.
     label_weight : float
         Weight of -log q(S|x) of labelled pixels.
+    class_weight : tuple of float
+        Weights of the classes in the mean of that.
     """
 
-    def __init__(self, input_shape, n_classes, backbone, hidden_units, axes, augment, occlusion, label_weight):
+    def __init__(
+        self, input_shape, n_classes, backbone, hidden_units, axes, augment, occlusion, label_weight, class_weight
+    ):
         super().__init__()
         self.n_classes, self.augment = n_classes, augment
-        self.occlusion, self.label_weight = occlusion, label_weight
+        self.occlusion, self.label_weight, self.class_weight = occlusion, label_weight, class_weight
         self.warmth = 1.0  # of training, below 1 while the noise of dreams grows
         bands, *sides = input_shape
         kernel = 3 if max(sides) > 1 else 1
@@ -66,7 +70,7 @@ class HierarchicalVAE(nn.Module):
         self.alignment = max(2 ** (len(hidden_units) - 1), getattr(self.classifier, "alignment", 1))  # of tiles
 
     def forward(self, x, y, generator=None):  # images and the codes of their masks -> (), what a validation measures
-        return cross_entropy(self.logits(x), *encode(y, self.n_classes))
+        return self.labeled_loss(self.logits(x), *encode(y, self.n_classes))
 
     def logits(self, x):
         """log q(S|x) up to a constant of each pixel: -> (n, n_classes, h, w)."""
@@ -90,12 +94,18 @@ class HierarchicalVAE(nn.Module):
         S, z, divergences = self.inferred(u, p_u, w_u, generator)
         wake, residuals = self.decoder_loss(u, S, z)
         logits = self.classifier(x * self.seen_pixels(x, generator))
-        labeled = cross_entropy(logits, p, w)
+        labeled = self.labeled_loss(logits, p, w)
         dreams = self.dreamed(completed(p, w, logits.detach(), generator), residuals, generator)
         loss = wake + self.label_weight * labeled + self.encoder_loss(*dreams, generator)
         names = ("S", "l", *(f"z{t}" for t in range(1, len(divergences) - 1)))
         losses = {"train_loss": loss, "decoder_loss": wake, "labeled_loss": labeled}
         return losses | {f"divergence_{name}": of_name for name, of_name in zip(names, divergences, strict=True)}
+
+    def labeled_loss(self, logits, p, w):
+        """Mean of -log q(S|x) of the known pixels, each counted as much as its class weighs."""
+        if len(set(self.class_weight)) == 1:
+            return cross_entropy(logits, p, w)
+        return weighted_cross_entropy(logits, p, self.class_weight)
 
     @torch.no_grad()
     def inferred(self, x, p, w, generator=None):

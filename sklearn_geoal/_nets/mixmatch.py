@@ -129,8 +129,7 @@ class MixMatch(nn.Module):
 
     def labeled_loss(self, logits, p):
         """L_X: the cross-entropy, a mean in which each target counts as much as its class weighs."""
-        weights = p.new_tensor(self.class_weight).view(-1, *[1] * (p.ndim - 2))
-        return cross_entropy(logits, weights * p, (weights * p).sum(dim=1, keepdim=True))
+        return weighted_cross_entropy(logits, p, self.class_weight)
 
     def unlabeled_weight(self):
         """Weight of L_U at this step."""
@@ -272,8 +271,14 @@ def interleaved(net, x, n_batches):
 
 
 def cross_entropy(logits, p, w):
-    """Mean of -sum_c p_c log f_c over the targets: L_X."""
+    """Mean of -sum_c p_c log f_c over the targets."""
     return -(p * torch.log_softmax(logits, dim=1)).sum() / w.sum().clamp_min(1e-6)
+
+
+def weighted_cross_entropy(logits, p, class_weight):
+    """The same, a mean in which each target counts as much as its class weighs."""
+    weights = p.new_tensor(class_weight).view(-1, *[1] * (p.ndim - 2))
+    return cross_entropy(logits, weights * p, (weights * p).sum(dim=1, keepdim=True))
 
 
 def squared_difference(logits, p, w):

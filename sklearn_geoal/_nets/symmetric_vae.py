@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .bodies import checked
+from .classifier import class_cross_entropy
 from .draws import normal_like
 from .vae import MIN_NOISE_VARIANCE, bernoulli_nll, draw_latents, gaussian_nll, kl_to_standard_normal
 
@@ -38,15 +39,27 @@ class SymmetricVAE(nn.Module):
         What is minimised.
     label_weight : float
         Weight of -log q(y|x) of labelled rows.
+    class_weight : tuple of float
+        Weights of the classes in the mean of that.
     """
 
     def __init__(
-        self, input_shape, priors, n_components, encoder, decoder, latent, likelihood, objective, label_weight
+        self,
+        input_shape,
+        priors,
+        n_components,
+        encoder,
+        decoder,
+        latent,
+        likelihood,
+        objective,
+        label_weight,
+        class_weight,
     ):
         super().__init__()
         self.input_shape, self.n_classes, self.n_components = tuple(input_shape), len(priors), n_components
         self.latent, self.likelihood, self.objective = latent, likelihood, objective
-        self.label_weight = label_weight
+        self.label_weight, self.class_weight = label_weight, class_weight
         self.warmth = 1.0  # of training, below 1 while the noise of dreams, or the divergence in the bound, grows
         n_moments = self.n_classes * n_components * (2 if latent == "gaussian" else 1)
         n_latents = self.n_classes + n_components
@@ -58,7 +71,7 @@ class SymmetricVAE(nn.Module):
         self.register_buffer("noise_variance", torch.ones(()))
 
     def forward(self, x, y, generator=None):  # rows and the codes of their classes -> (), what a validation measures
-        return F.cross_entropy(self.logits(x), y)
+        return class_cross_entropy(self.logits(x), y, self.class_weight)
 
     # what the distributions are
 
@@ -151,7 +164,7 @@ class SymmetricVAE(nn.Module):
         """
         y_u, s_u, divergences = self.inferred(u, y_u, generator)
         wake, residuals = self.decoder_loss(u, y_u, s_u)
-        labeled = F.cross_entropy(self.logits(x), y)
+        labeled = class_cross_entropy(self.logits(x), y, self.class_weight)
         y_p, s_p, x_p = self.dreamed(len(u), residuals, y_u, generator)
         dream = self.encoder_loss(x_p, y_p, s_p)
         return wake + self.label_weight * labeled + dream, wake, labeled, *divergences
@@ -211,7 +224,7 @@ class SymmetricVAE(nn.Module):
             distortion = (q * nll).sum(1).mean()
         class_divergence = self.class_divergence(logits)
         divergence = (q * self.divergence(moments.flatten(0, 1)).view_as(q)).sum(1).mean()
-        labeled = F.cross_entropy(self.logits(x), y)
+        labeled = class_cross_entropy(self.logits(x), y, self.class_weight)
         rate = divergence + (class_divergence * ~known[:, 0]).mean()
         total = distortion + self.warmth * rate + self.label_weight * labeled
         return total, distortion, labeled, class_divergence.mean(), divergence

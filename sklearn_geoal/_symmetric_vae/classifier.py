@@ -14,6 +14,7 @@ from .._nets.conv import ConvDecoder, ConvEncoder
 from .._nets.dense import DenseDecoder, DenseEncoder
 from .._nets.symmetric_vae import SymmetricVAE
 from .._nets.vae import MIN_NOISE_VARIANCE
+from .._torch.class_weight import weights_of_classes
 from .._torch.fitting import GenerativeEstimator, RowClassifier, transduced
 from .._torch.inference import as_tensor, infer
 from .._validation import check_choice, draw_seed
@@ -68,6 +69,12 @@ class SymmetricVAEClassifier(
         those of all samples only if what is labelled was drawn at random.
     label_weight : float, default=1.0
         Weight of the cross-entropy of the known classes in what the encoder minimises.
+    class_weight : {"sqrt", "balanced"}, dict or None, default=None
+        How much a labelled sample of each class counts in that cross-entropy: as much as one over the number of
+        labelled samples of the class if "balanced", over the square root of that number if "sqrt"; what a dict
+        {class: weight} says, 1 where it says nothing; or the same, whatever its class, if None. It is a weighted mean,
+        so that only the ratios of weights matter. What is learned of dreams and of unlabelled samples has no weights:
+        there classes are as frequent as ``priors`` say.
     warmup : float in [0, 1], default=0.5
         Part of ``max_epochs`` over which the noise of dreams grows from 0, or in "elbo" the weight of the divergence of
         the latents from their priors. Noise from the start would hide s, and the decoder never learn to use it.
@@ -196,6 +203,7 @@ class SymmetricVAEClassifier(
         likelihood="gaussian",
         priors=None,
         label_weight=1.0,
+        class_weight=None,
         warmup=0.5,
         missing_label="auto",
         max_epochs=20,
@@ -224,6 +232,7 @@ class SymmetricVAEClassifier(
         self.likelihood = likelihood
         self.priors = priors
         self.label_weight = label_weight
+        self.class_weight = class_weight
         self.warmup = warmup
         self.missing_label = missing_label
         self.max_epochs = max_epochs
@@ -405,6 +414,7 @@ class SymmetricVAEClassifier(
             "likelihood": self.likelihood,
             "objective": self.objective,
             "label_weight": self.label_weight,
+            "class_weight": weights_of_classes(self.class_weight, self.classes_, rows.tensors[1].numpy()),
         }
 
     def _measure(self, net, rows, noise):

@@ -18,6 +18,7 @@ from .._segmentation import (
     standardize_bands,
     validate_images,
 )
+from .._torch.class_weight import weights_of_classes
 from .._torch.inference import as_tensor, infer
 from .._validation import draw_seed, masked_as_nan
 from ..augment import resolve_augment
@@ -69,6 +70,11 @@ default="auto"
         Part of the images in training of which the encoder does not see one or two rectangles.
     label_weight : float, default=10.0
         Weight of the cross-entropy of the known pixels in what the encoder minimises, beside that of dreamed images.
+    class_weight : {"sqrt", "balanced"}, dict or None, default=None
+        How much a labelled pixel of each class counts in that cross-entropy: as much as one over the number of labelled
+        pixels of the class if "balanced", over the square root of that number if "sqrt"; what a dict {class: weight}
+        says, 1 where it says nothing; or the same, whatever its class, if None. It is a weighted mean, so that only the
+        ratios of weights matter. What is learned of dreams and of images without a mask has no weights.
     warmup : float in [0, 1], default=0.5
         Part of ``max_epochs`` over which the noise of dreams grows from 0. Noise from the start would hide the latents.
     missing_label : "auto", None, scalar or str, default="auto"
@@ -199,6 +205,7 @@ default="auto"
         augment="auto",
         occlusion=0.5,
         label_weight=10.0,
+        class_weight=None,
         warmup=0.5,
         missing_label="auto",
         ignore_label=None,
@@ -226,6 +233,7 @@ default="auto"
         self.augment = augment
         self.occlusion = occlusion
         self.label_weight = label_weight
+        self.class_weight = class_weight
         self.warmup = warmup
         self.missing_label = missing_label
         self.ignore_label = ignore_label
@@ -428,6 +436,7 @@ default="auto"
             "augment": resolve_augment(self.augment, self.image_shape_),
             "occlusion": self.occlusion,
             "label_weight": self.label_weight,
+            "class_weight": weights_of_classes(self.class_weight, self.classes_, rows.tensors[1].numpy()),
         }
 
     def _measure(self, net, rows, noise):

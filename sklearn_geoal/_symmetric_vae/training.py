@@ -31,6 +31,7 @@ class SymmetricEstimator(DeepEstimator):
     """An estimator whose module plays the game."""
 
     _net_class = SymmetricNet
+    _changeable = ("class_weight",)
 
     def _check_params(self):
         check_scalar(self.n_components, "n_components", numbers.Integral, min_val=1)

@@ -1,16 +1,17 @@
 """Cross-validation and label-efficiency curves where only some samples are labelled."""
 
 import time
+from typing import ClassVar
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import StratifiedKFold
-from sklearn.utils import Bunch, check_consistent_length, check_scalar
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar, column_or_1d
 
 from ._active.queries import find_learner, fit_learner
 from ._labels import encode_labels, is_auto
-from ._validation import as_random_state, check_candidates, check_choice, check_indices
+from ._validation import as_random_state, check_candidates, check_choice, check_indices, masked_as_nan
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
 
@@ -24,6 +25,10 @@ class LabeledStratifiedKFold(StratifiedKFold):
 
     Where `y` holds masks, a class for each pixel, whole images are split: those with at least one known pixel count as
     labelled. They are split evenly, by their order or shuffled, since there is no one class to an image.
+
+    Where `groups` are given to `split`, blocks of a scene for instance, none is torn apart: labelled samples are split
+    as :class:`~sklearn.model_selection.StratifiedGroupKFold` splits them, and no unlabelled sample of a test group is
+    in the training fold.
 
     Parameters
     ----------
@@ -42,6 +47,7 @@ class LabeledStratifiedKFold(StratifiedKFold):
     See Also
     --------
     sklearn.model_selection.StratifiedKFold : The same for fully labelled targets.
+    sklearn.model_selection.StratifiedGroupKFold : The same for fully labelled targets in groups.
 
     Notes
     -----
@@ -65,6 +71,9 @@ class LabeledStratifiedKFold(StratifiedKFold):
     [0 1 2 5] [3 4]
     """
 
+    # where metadata is routed, groups come without a request
+    __metadata_request__split: ClassVar = {"groups": True}
+
     def __init__(self, n_splits=5, *, shuffle=False, random_state=None, missing_label="auto", ignore_label=None):
         super().__init__(n_splits=n_splits, shuffle=shuffle, random_state=random_state)
         self.missing_label = missing_label
@@ -79,21 +88,22 @@ class LabeledStratifiedKFold(StratifiedKFold):
             Training data; only its length matters.
         y : array-like of shape (n_samples,), or masks of shape (n_samples, height, width)
             Labels, some of them missing. Masks may also be a list with None for an image without one.
-        groups : object, default=None
-            Ignored, present for scikit-learn's splitter interface.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, or image, labelled or not. None: each is a group of its own.
 
         Yields
         ------
         train : ndarray
-            Indices of the training fold, ascending: all unlabelled samples and the labelled ones of the other folds.
+            Indices of the training fold, ascending: all unlabelled samples and the labelled ones of the other folds,
+            without those of the groups of this test fold.
         test : ndarray
             Indices of the test fold, ascending, all labelled.
 
         Raises
         ------
         ValueError
-            If y is None, if nothing is labelled, or if every class, or that of images with a mask, has fewer labelled
-            samples than `n_splits`.
+            If y is None, if nothing is labelled, if every class, or that of images with a mask, has fewer labelled
+            samples than `n_splits`, or if fewer groups than that hold labelled samples.
         """
         if y is None:
             raise ValueError("LabeledStratifiedKFold splits by the labels, but y is None: give the labels as y.")
@@ -118,11 +128,30 @@ class LabeledStratifiedKFold(StratifiedKFold):
             )
         # without a seed, scikit-learn's own would draw from numpy's global generator
         rng = as_random_state(self.random_state) if self.shuffle else None
-        folds = StratifiedKFold(self.n_splits, shuffle=self.shuffle, random_state=rng)
-        for _, test in folds.split(labeled, codes[labeled]):
-            train = np.ones(len(codes), dtype=bool)
-            train[labeled[test]] = False
-            yield np.flatnonzero(train), labeled[test]
+        params = {"n_splits": self.n_splits, "shuffle": self.shuffle, "random_state": rng}
+        if groups is None:
+            groups = np.arange(len(codes))
+            folds = StratifiedKFold(**params).split(labeled, codes[labeled])
+        else:
+            groups = self._check_groups(groups, labeled, len(codes))
+            folds = StratifiedGroupKFold(**params).split(labeled, codes[labeled], groups[labeled])
+        for _, test in folds:
+            test = labeled[test]
+            yield np.flatnonzero(~np.isin(groups, groups[test])), test
+
+    def _check_groups(self, groups, labeled, n_samples):
+        """Groups as an array, if enough of them are labelled."""
+        groups = check_array(masked_as_nan(groups), ensure_2d=False, dtype=None, input_name="groups")
+        groups = column_or_1d(groups)
+        check_consistent_length(np.empty(n_samples), groups)
+        n_labeled = len(np.unique(groups[labeled]))
+        if n_labeled < self.n_splits:
+            raise ValueError(
+                f"n_splits={self.n_splits} needs at least as many groups with labelled samples, but {n_labeled} of the "
+                f"{len(np.unique(groups))} groups have some: lower n_splits, make smaller groups or label in "
+                "more of them."
+            )
+        return groups
 
 
 def label_efficiency_curve(

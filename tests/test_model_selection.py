@@ -3,11 +3,12 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -164,6 +165,99 @@ def test_a_column_of_labels_is_no_mask(blobs):
         folds = list(LabeledStratifiedKFold(3).split(X, target[:, None]))
     for (_, test), (_, expected) in zip(folds, LabeledStratifiedKFold(3).split(X, target), strict=True):
         np.testing.assert_array_equal(test, expected)
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """Blocks of 5 x 5 pixels of a scene of 10 x 15, one of them without a label: groups, and what is missing."""
+    groups = np.add.outer(np.arange(10) // 5 * 3, np.arange(15) // 5).ravel()
+    return groups, (np.random.default_rng(1).random(150) < 0.6) | (groups == 4)
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("names", [np.asarray, lambda groups: [f"block {group}" for group in groups]])
+def test_no_group_is_torn_apart(blobs, blocks, marker, shuffle, names):
+    X, y, _ = blobs
+    groups, missing = blocks
+    cv = LabeledStratifiedKFold(3, shuffle=shuffle, random_state=0 if shuffle else None)
+    folds = list(cv.split(X, with_missing(y, missing, marker), names(groups)))
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), np.flatnonzero(~missing))
+    for train, test in folds:
+        assert (np.diff(train) > 0).all() and (np.diff(test) > 0).all() and len(test)
+        # all of a group that is tested stays out of training, all of any other is in
+        np.testing.assert_array_equal(train, np.flatnonzero(~np.isin(groups, groups[test])))
+        assert 4 in groups[train]
+
+
+def test_a_fully_labeled_target_in_groups_is_split_as_scikit_learn_splits_it(blobs, blocks):
+    X, y, _ = blobs
+    for seed in (None, 3):
+        params = {"n_splits": 3, "shuffle": seed is not None, "random_state": seed}
+        ours = LabeledStratifiedKFold(**params).split(X, y, blocks[0])
+        theirs = StratifiedGroupKFold(**params).split(X, y, blocks[0])
+        for fold, expected in zip(ours, theirs, strict=True):
+            for indices, expected_indices in zip(fold, expected, strict=True):
+                np.testing.assert_array_equal(indices, expected_indices)
+
+
+class SeesGroups(ClassifierMixin, BaseEstimator):
+    """Keeps the groups, the first feature, that each fit and each score has seen."""
+
+    fits, scores = [], []
+
+    def __init__(self, constant=0):
+        self.constant = constant
+
+    def fit(self, X, y):
+        self.fits.append({*X[:, 0].tolist()})
+        self.classes_ = np.unique(y)
+        return self
+
+    def score(self, X, y):
+        self.scores.append({*X[:, 0].tolist()})
+        return 0.0
+
+
+@pytest.mark.parametrize("routing", [False, True])
+@pytest.mark.parametrize("search", [False, True])
+def test_groups_come_through_cross_validation_and_searches(blobs, blocks, search, routing):
+    groups, missing = blocks
+    X, y = groups[:, None].astype(float), np.where(missing, -1, blobs[1])
+    SeesGroups.fits.clear()
+    SeesGroups.scores.clear()
+    cv = LabeledStratifiedKFold(3)
+    with config_context(enable_metadata_routing=routing):
+        if search:
+            GridSearchCV(SeesGroups(), {"constant": [0, 1]}, cv=cv, refit=False).fit(X, y, groups=groups)
+        else:
+            given = {"params": {"groups": groups}} if routing else {"groups": groups}
+            cross_val_score(SeesGroups(), X, y, cv=cv, **given)
+    assert len(SeesGroups.fits) == len(SeesGroups.scores) == (6 if search else 3)
+    for seen, tested in zip(SeesGroups.fits, SeesGroups.scores, strict=True):
+        assert tested and not seen & tested
+
+
+def test_images_with_masks_are_split_by_groups():
+    y = np.full((7, 4, 5), -1)
+    y[[0, 2, 3, 6], 1] = np.arange(5)
+    folds = list(LabeledStratifiedKFold(2).split(y, y, [0, 0, 0, 1, 1, 2, 1]))
+    assert [(train.tolist(), test.tolist()) for train, test in folds] == [
+        ([3, 4, 5, 6], [0, 2]),
+        ([0, 1, 2, 5], [3, 6]),
+    ]
+
+
+def test_groups_that_cannot_be_split():
+    X, y = np.zeros((8, 1)), [0, 0, 0, 1, 1, 1, -1, -1]
+    few = [0, 0, 1, 1, 0, 0, 2, 3]
+    with pytest.raises(ValueError, match="n_splits=3 needs at least as many groups .* but 2 of the 4 groups have some"):
+        next(LabeledStratifiedKFold(3).split(X, y, few))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        next(LabeledStratifiedKFold(2).split(X, y, few[1:]))
+    for unknown in (np.where(np.arange(8) == 6, np.nan, few), np.ma.masked_equal(few, 2)):
+        with pytest.raises(ValueError, match="groups contains NaN"):
+            next(LabeledStratifiedKFold(2).split(X, y, unknown))
 
 
 def test_splitter_errors():

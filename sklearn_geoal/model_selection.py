@@ -176,6 +176,9 @@ def label_efficiency_curve(
     A clone of the estimator is fitted with the initial labels, or without any. Then labels are asked for in batches,
     looked up in `y` and taught, and at each budget the labelling of all samples is scored.
 
+    Samples that the learner leaves out, as :class:`~sklearn_geoal.preprocessing.ValidRows` does those with NaN or
+    masked values, are neither asked for nor scored, whether their truth is known or not.
+
     Parameters
     ----------
     estimator : estimator with `query` and `teach`
@@ -195,13 +198,14 @@ def label_efficiency_curve(
         missing in the y given to `fit`, marked by the learner's `missing_label`, or by None if that is "auto" or the
         learner has no such parameter. By default none, and `fit` is given X alone.
     candidates : array-like of bool of shape (n_samples,) or array-like of int, default=None
-        The samples that may be asked for, as a mask or as indices; those of unknown truth are left out. By default
-        all samples of known truth.
+        The samples that may be asked for, as a mask or as indices; those of unknown truth, or that the learner leaves
+        out, are none. By default all samples of known truth.
     X_test : array-like of shape (n_test_samples, n_features), default=None
         Held-out samples, on which `predict` is scored. By default the `transduction_` of `X` is scored on all
         samples of known truth, the queried ones among them.
     y_test : array-like of shape (n_test_samples,), default=None
-        The true labels of `X_test`; samples where they are missing are not scored.
+        The true labels of `X_test`; samples where they are missing, or to which `predict` gives no class, are not
+        scored.
     metric : callable, default=accuracy_score
         `metric(y_true, y_pred)`, a score such as :func:`~sklearn.metrics.cohen_kappa_score`.
     missing_label : "auto", None, scalar or str, default="auto"
@@ -218,6 +222,8 @@ def label_efficiency_curve(
         - `scores` : ndarray of shape (n_budgets,), the score at each
         - `queries` : ndarray of shape (budgets[-1],), the indices into `X`: the initial ones, then those asked for, in
           this order
+        - `n_left_out` : int, the number of samples of known truth that are not scored, as the learner gives them no
+          label
         - `times` : ndarray of shape (n_budgets,), the seconds that querying and teaching took from one budget to the
           next; fitting and scoring are not counted
         - `estimator` : the fitted clone, with all these labels; where -1 is a class of `y`, its `missing_label="auto"`
@@ -228,9 +234,9 @@ def label_efficiency_curve(
     TypeError
         If the estimator (or the last step of the Pipeline) has no `query` or no `teach`.
     ValueError
-        If no truth is known, if the budgets do not increase, start below 1 or the number of initial labels, or exceed
-        the number of candidates, if an initial sample is repeated or of unknown truth, or if only one of `X_test` and
-        `y_test` is given.
+        If no truth is known or the learner leaves out all samples of known truth, if the budgets do not increase, start
+        below 1 or the number of initial labels, or exceed the number of candidates, if an initial sample is repeated,
+        of unknown truth or left out by the learner, or if only one of `X_test` and `y_test` is given.
     IndexError
         If `initial` or `candidates` holds an index outside `X`.
 
@@ -268,6 +274,10 @@ def label_efficiency_curve(
     estimator = clone(estimator)
     _keep_minus_one(find_learner(estimator), classes)
     learner = fit_learner(estimator, X, initial, classes[codes[initial]])
+    if hasattr(learner, "valid_"):
+        _check_valid_initial(initial, learner.valid_)
+        candidates = candidates[learner.valid_[candidates]]
+        _check_budgets(budgets, len(initial), len(candidates))
 
     # draws do not depend on what was taught: one batch up to the budget is the same and saves relabelling
     draws = np.concatenate([initial, as_random_state(random_state).permutation(candidates)])
@@ -284,13 +294,22 @@ def label_efficiency_curve(
             queries = np.concatenate([queries, batch])
         times[i] = time.perf_counter() - start
         if X_test is None:
-            scores[i] = metric(classes[codes[known]], learner.transduction_[known])
+            truth, predicted = classes[codes[known]], learner.transduction_[known]
+            scored = getattr(learner, "valid_", codes >= 0)[known]
         else:
-            predicted = np.asarray(estimator.predict(X_test))
-            scores[i] = metric(test_classes[test_codes[test_known]], predicted[test_known])
+            truth, predicted = test_classes[test_codes[test_known]], np.asarray(estimator.predict(X_test))[test_known]
+            scored = _is_class(predicted, {*classes.tolist(), *np.ravel(getattr(learner, "classes_", ())).tolist()})
+        if not scored.any():
+            raise ValueError(
+                f"The learner gives no label to any of the {len(truth)} samples of known truth: nothing to score."
+            )
+        scores[i] = metric(truth[scored], predicted[scored])
         if verbose:
             print(f"[label_efficiency_curve] {budget} labels, score {scores[i]:.4f}")
-    return Bunch(budgets=budgets, scores=scores, queries=queries, times=times, estimator=estimator)
+    n_left_out = int(np.count_nonzero(~scored))
+    return Bunch(
+        budgets=budgets, scores=scores, queries=queries, n_left_out=n_left_out, times=times, estimator=estimator
+    )
 
 
 def _holds_masks(y):
@@ -329,6 +348,19 @@ def _check_initial(initial, codes):
             f"initial takes samples of known truth; the label of {initial[codes[initial] < 0][0]} is missing in y."
         )
     return initial
+
+
+def _check_valid_initial(initial, valid):
+    if len(left_out := initial[~valid[initial]]):
+        raise ValueError(
+            f"initial takes samples that the learner sees; it leaves out {len(left_out)} of them, such as "
+            f"{left_out[0]}, which have NaN or masked values."
+        )
+
+
+def _is_class(labels, classes):
+    """Which labels are among a set of classes; no marker of a missing one is."""
+    return np.array([label in classes for label in labels.tolist()], dtype=bool)
 
 
 def _check_budgets(budgets, n_initial, n_candidates):

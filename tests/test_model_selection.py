@@ -18,6 +18,7 @@ from sklearn_geoal import LANDClassifier
 from sklearn_geoal._labels import encode_labels
 from sklearn_geoal.model_selection import LabeledStratifiedKFold, label_efficiency_curve
 from sklearn_geoal.plot import LabelEfficiencyDisplay
+from sklearn_geoal.preprocessing import ValidRows
 
 
 class NearestNeighborLearner(ClassifierMixin, BaseEstimator):
@@ -389,6 +390,85 @@ def test_minus_one_is_a_class_to_the_learner_where_it_is_one_of_the_truth(blobs,
     curve = label_efficiency_curve(learner, X, given, [5, n_known], batch_size=2, initial=initial)
     np.testing.assert_array_equal(np.sort(curve.queries), np.flatnonzero(~missing))
     assert curve.scores[-1] == 1
+
+
+def with_holes(X):
+    """X with NaN in a third of its rows, and which these are."""
+    holes = np.arange(len(X)) % 3 == 1
+    return np.where(holes[:, None], np.nan, X), holes
+
+
+VALID = ValidRows(LANDClassifier(random_state=0))
+
+
+@pytest.mark.parametrize("strategy", ["query", "random"])
+@pytest.mark.parametrize("marker", ["-1", "nan", "None"])
+@pytest.mark.parametrize("learner", [VALID, make_pipeline(StandardScaler(), VALID)], ids=["alone", "pipeline"])
+def test_rows_that_the_learner_leaves_out_are_neither_asked_for_nor_scored(blobs, learner, marker, strategy):
+    X, y, missing = blobs
+    X, holes = with_holes(X)
+    params = {"strategy": strategy, "budgets": [5, 12], "batch_size": 4, "random_state": 0}
+    target = np.asarray(with_missing(y, missing, marker))
+    everywhere = label_efficiency_curve(learner, X, target, **params)
+    truth_where_valid = np.where(holes, with_missing(y, missing | True, marker), target)
+    expected = label_efficiency_curve(learner, X, truth_where_valid, **params)
+    assert not holes[everywhere.queries].any()
+    assert everywhere.n_left_out == np.sum(holes & ~missing) > 0 == expected.n_left_out
+    np.testing.assert_array_equal(everywhere.scores, expected.scores)
+    if strategy == "query":
+        np.testing.assert_array_equal(everywhere.queries, expected.queries)
+
+
+@pytest.mark.parametrize("fill", ["auto", 7])
+@pytest.mark.parametrize("marker", ["-1", "None"])
+def test_held_out_rows_without_a_prediction_are_not_scored(blobs, marker, fill):
+    X, y, missing = blobs
+    X_test, holes = with_holes(X[:60])
+    learner = clone(VALID).set_params(fill=fill)
+    target, y_test = with_missing(y, missing, marker), with_missing(y[:60], missing[:60], marker)
+    curve = label_efficiency_curve(learner, X, target, [8], X_test=X_test, y_test=y_test)
+    valid = label_efficiency_curve(learner, X, target, [8], X_test=X_test[~holes], y_test=y_test[~holes])
+    assert (curve.scores, curve.n_left_out) == (valid.scores, np.sum(holes & ~missing[:60]))
+    assert valid.n_left_out == 0
+
+
+@pytest.mark.filterwarnings("ignore:y holds exactly the values -1 and 1")
+def test_rows_left_out_are_not_scored_where_minus_one_is_a_class(blobs):
+    X, y, missing = blobs
+    X, holes = with_holes(X)
+    scored = ~(missing | holes)
+    curve = label_efficiency_curve(VALID, X, np.where(missing, np.nan, y - 1.0), [1, scored.sum()])
+    assert curve.scores[-1] == 1
+    assert curve.scores[0] == np.mean(y[scored] == y[curve.queries[0]])
+
+
+def test_a_class_that_y_lacks_counts_as_wrong(blobs):
+    class Strange(NearestNeighborLearner):
+        def predict(self, X):
+            return np.full(len(X), 9)
+
+        @property
+        def classes_(self):
+            return np.array([0, 1, 2, 9])
+
+        @classes_.setter
+        def classes_(self, classes):
+            pass
+
+    X, y, _ = blobs
+    curve = label_efficiency_curve(Strange(), X, y, [2], X_test=X, y_test=y)
+    assert (curve.scores, curve.n_left_out) == ([0], 0)
+
+
+def test_curves_of_which_the_learner_leaves_out_too_much(blobs):
+    X, y, _ = blobs
+    X_holes, holes = with_holes(X)
+    with pytest.raises(ValueError, match=f"largest budget is 120, but only {(~holes).sum()} samples can be asked for"):
+        label_efficiency_curve(VALID, X_holes, y, [5, 120])
+    with pytest.raises(ValueError, match="initial takes samples that the learner sees; it leaves out 1 of them"):
+        label_efficiency_curve(VALID, X_holes, y, [5], initial=[0, 1, 2, 3])
+    with pytest.raises(ValueError, match="gives no label to any of the 50 samples of known truth"):
+        label_efficiency_curve(VALID, X, y, [5], X_test=X_holes[holes], y_test=y[holes])
 
 
 def test_verbose_prints_a_line_for_each_budget(blobs, capsys):

@@ -5,6 +5,7 @@ from numbers import Integral, Number
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
@@ -47,7 +48,7 @@ def labeled_mask(y, missing_label="auto"):
     if is_auto(missing_label):
         labeled = _auto_labeled(y)
     elif _is_blank(missing_label):
-        labeled = ~_is_missing(y)
+        labeled = ~is_missing(y)
     elif y.dtype.kind in "iuf":
         labeled = y != missing_label if isinstance(missing_label, Number) else np.ones(len(y), dtype=bool)
     else:
@@ -55,14 +56,14 @@ def labeled_mask(y, missing_label="auto"):
         kind = _kind(missing_label)
         labeled = np.array([_kind(value) is not kind or value != missing_label for value in y], dtype=bool)
     if masked:
-        labeled &= ~_is_missing(y)
+        labeled &= ~is_missing(y)
     _check_known_labels(y[labeled])
     return y, labeled
 
 
 def resolved_marker(y, labeled, missing_label):
     """The marker by which :func:`labeled_mask` found y ``labeled``: -1 where "auto" read it, else ``missing_label``."""
-    read_minus_one = is_auto(missing_label) and labeled.any() and not labeled.all() and not _is_missing(y).any()
+    read_minus_one = is_auto(missing_label) and labeled.any() and not labeled.all() and not is_missing(y).any()
     return -1 if read_minus_one else missing_label
 
 
@@ -94,7 +95,7 @@ def answered_mask(labels, marker, known):
         If ``labels`` is not one-dimensional or holds what is no label.
     """
     labels = _as_label_array(labels)
-    answered = ~_is_missing(labels)
+    answered = ~is_missing(labels)
     given = labels[answered]
     if not is_auto(marker):
         labeled = labeled_mask(given, marker)[1]
@@ -203,7 +204,15 @@ def keeping_masks(y):
     """Labels of any shape as an array, a masked one where y is one or a list of some."""
     if isinstance(y, (list, tuple)) and any(map(np.ma.isMaskedArray, y)):
         return np.ma.stack(y)
-    return y if np.ma.isMaskedArray(y) else np.asarray(y)
+    y = strings_as_objects(y if np.ma.isMaskedArray(y) else np.asarray(y))
+    if y.dtype.kind == "O":
+        _refuse_tuples(y.flat)
+    return y
+
+
+def strings_as_objects(y):
+    """An array of numpy's StringDType, which few functions take, as one of objects; any other array as it is."""
+    return y.astype(object) if y.dtype.kind == "T" else y
 
 
 def is_masked_pair(first, second):
@@ -222,16 +231,27 @@ def _as_label_array(y):
     """One-dimensional numpy array of labels and markers as they are; what is masked becomes None."""
     if hasattr(y, "to_numpy"):
         y = y.to_numpy()
+    if isinstance(y, np.ndarray):
+        y = strings_as_objects(y)
     if isinstance(y, np.ma.MaskedArray):
         y = np.where(np.ma.getmaskarray(y), None, np.ma.getdata(y))
-    if isinstance(y, (list, tuple)) or np.asarray(y).dtype.kind == "O":
+    if isinstance(y, (list, tuple)):
         _refuse_tuples(y)
-    if isinstance(y, (list, tuple)) and len({isinstance(value, str) for value in y}) == 2:
-        y = np.array(y, dtype=object)  # or numpy would make strings of the markers: "nan", "None", "-1"
+        if len({isinstance(value, str) for value in y}) == 2:
+            y = np.array(y, dtype=object)  # or numpy would make strings of the markers: "nan", "None", "-1"
     y = np.asarray(y)
+    if y.dtype.kind == "O":
+        _refuse_tuples(y.flat)
     if y.dtype.kind in "US" and y.ndim == 1:
         return y
-    y = column_or_1d(y, warn=True)
+    if y.ndim == 2 and y.shape[1] == 1:
+        # scikit-learn's words, which names a line of this package
+        warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of y to (n_samples, ), "
+            "for example using ravel().",
+            DataConversionWarning,
+        )
+    y = column_or_1d(y)
     if y.dtype.kind not in "OUSbiuf":
         check_array(y, ensure_2d=False)  # complex, dates, structured: scikit-learn's own error
     return y
@@ -244,7 +264,7 @@ def _refuse_tuples(y):
 
 
 def _auto_labeled(y):
-    missing = _is_missing(y)
+    missing = is_missing(y)
     if missing.any() or not _is_integer_valued(y) or not (y == -1).any():
         return ~missing
     if set(y.tolist()) == {-1, 1}:
@@ -256,7 +276,7 @@ def _auto_labeled(y):
     return y != -1
 
 
-def _is_missing(y):
+def is_missing(y):
     """NaN in numbers; None, NaN or pandas' NA in objects."""
     if y.dtype.kind == "f":
         return np.isnan(y)
@@ -266,9 +286,14 @@ def _is_missing(y):
 
 
 def _is_blank(value):
-    """Whether a value is None, NaN or pandas' NA, which is told by its name, as pandas is not imported here."""
+    """Whether a value is None, NaN or pandas' NA."""
     is_nan = isinstance(value, (float, np.floating)) and math.isnan(value)
-    return value is None or is_nan or type(value).__name__ == "NAType"
+    return value is None or is_nan or is_na(value)
+
+
+def is_na(value):
+    """Whether a value is pandas' NA, which is told by its name, as pandas is not imported here."""
+    return type(value).__name__ == "NAType"
 
 
 def _kind(value):
@@ -295,6 +320,11 @@ def plain_labels(y):
     """Objects of one kind as a plain array, so that they sort; mixed kinds are an error."""
     if y.dtype.kind != "O" or not len(y):
         return y
+    if (blank := is_missing(y)).any():
+        raise ValueError(
+            f"y holds {y[blank.argmax()]} beside its labels, which is none: if it marks missing labels, say so with "
+            "missing_label=None."
+        )
     kinds = {isinstance(value, str) for value in y}
     if len(kinds) > 1:
         raise ValueError(

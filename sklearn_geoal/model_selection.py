@@ -314,7 +314,8 @@ def label_efficiency_curve(
 
 def _holds_masks(y):
     first = next((label for label in y if label is not None and label is not np.ma.masked), None)
-    return np.ndim(first) > 1 or np.size(first) > 1
+    is_tuple_of_labels = isinstance(first, tuple) and np.ndim(first) == 1
+    return not is_tuple_of_labels and (np.ndim(first) > 1 or np.size(first) > 1)
 
 
 def _mark_images(masks, missing_label, ignore_label):

@@ -114,7 +114,7 @@ def test_nothing_that_counts_is_nan(measure):
         (np.zeros((2, 3)), np.zeros((3, 2)), {}, r"y_true has shape \(2, 3\), y_pred \(3, 2\)"),
         ([0, 4], [0, 1], {"labels": [0, 1]}, "y_true has the value 4, which is none of the labels.*ignore_label"),
         ([0, 1], [0, 2], {"labels": [0, 1]}, "y_pred has the value 2, which is none of the labels"),
-        ([0.0, np.nan], [0.0, 0.0], {}, "y_true has the value nan"),
+        ([0.0, np.nan], [0.0, 0.0], {}, "y_true has NaN where pixels count"),
         (["a", None], ["a", "b"], {}, "y_true has None among its values"),
         ([0, 1], ["a", "b"], {}, "Classes of type int64 meet classes of type <U1"),
         ([0, 1], [0, 1], {"labels": ["0", "1"]}, "Classes of type int64 meet"),

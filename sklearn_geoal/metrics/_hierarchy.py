@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from .._labels import is_masked_pair, keeping_masks
+from .._labels import is_masked_pair, is_missing, keeping_masks
 
 
 def hierarchical_accuracy(y_true, y_pred, levels):
@@ -58,17 +58,24 @@ def hierarchical_accuracy(y_true, y_pred, levels):
 
 
 def _unmasked(y_true, y_pred):
-    """Those samples of both that are masked in neither."""
-    if not any(map(np.ma.is_masked, (y_true, y_pred))):
-        return y_true, y_pred
-    check_consistent_length(y_true, y_pred)
+    """Those samples of both that are masked in neither, all of which need a class in both."""
     y_true, y_pred = keeping_masks(y_true), keeping_masks(y_pred)
-    counted = np.flatnonzero(~is_masked_pair(y_true, y_pred))
-    if not len(counted):
-        raise ValueError(
-            f"Each of the {len(y_true)} samples is masked in y_true or y_pred: there is nothing to compare."
-        )
-    return np.ma.getdata(y_true)[counted], np.ma.getdata(y_pred)[counted]
+    if any(map(np.ma.is_masked, (y_true, y_pred))):
+        check_consistent_length(y_true, y_pred)
+        counted = np.flatnonzero(~is_masked_pair(y_true, y_pred))
+        if not len(counted):
+            raise ValueError(
+                f"Each of the {len(y_true)} samples is masked in y_true or y_pred: there is nothing to compare."
+            )
+        y_true, y_pred = np.ma.getdata(y_true)[counted], np.ma.getdata(y_pred)[counted]
+    for name, y in (("y_true", y_true), ("y_pred", y_pred)):
+        missing = is_missing(y.ravel())
+        if missing.any():
+            raise ValueError(
+                f"{name} lacks the class of {np.count_nonzero(missing)} of {len(missing)} samples (NaN or None), such "
+                f"as the sample {missing.argmax()}: leave such samples out."
+            )
+    return y_true, y_pred
 
 
 def _group_of_class(name, groups, classes):

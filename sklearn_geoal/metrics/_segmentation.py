@@ -4,7 +4,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from .._labels import is_masked_pair, keeping_masks
+from .._labels import is_masked_pair, is_na, keeping_masks
 
 _BLOCK_VALUES = 2**20
 
@@ -179,11 +179,12 @@ def _looked_up(values, classes):
 
 
 def is_label(values, label):
-    """Where the values are a label, which may be NaN; nowhere if the label is None."""
+    """Where the values are a label, which may be NaN, as pandas' NA is; nowhere if the label is None."""
     if label is None:
         return np.zeros(values.shape, dtype=bool)
+    label = np.nan if is_na(label) else label
     if values.dtype.kind == "O":
-        plain = [None if type(value).__name__ == "NAType" else value for value in values.flat]
+        plain = [np.nan if is_na(value) else value for value in values.flat]
         values = np.array(plain, dtype=object).reshape(values.shape)
     return values != values if label != label else values == label
 
@@ -259,7 +260,14 @@ def _counted(true, pred, ignore_label):
     """The pixels of a block that count, as plain arrays."""
     hidden, true, pred = is_masked_pair(true, pred), np.ma.getdata(true), np.ma.getdata(pred)
     counted = ~(is_label(true, ignore_label) | hidden)
-    return true[counted], pred[counted]
+    true, pred = true[counted], pred[counted]
+    for name, y in (("y_true", true), ("y_pred", pred)):
+        if y.dtype.kind in "fO" and is_label(y, np.nan).any():
+            raise ValueError(
+                f"{name} has NaN where pixels count: put a class there, or, if such pixels of y_true do not count, "
+                "give ignore_label=numpy.nan."
+            )
+    return true, pred
 
 
 def _check_same_kind(y, other):

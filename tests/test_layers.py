@@ -11,7 +11,7 @@ PACKAGE = Path(sklearn_geoal.__file__).parent
 
 FLOORS = (
     {"_warnings"},
-    {"__init__", "_files", "_labels", "_scaling", "_validation"},  # the checks lie under everything else
+    {"__init__", "_colors", "_files", "_labels", "_scaling", "_validation"},  # the checks lie under everything else
     {"_storage"},
     {"_torch", "_manifolds"},
     {"_nets", "augment", "metrics", "datasets"},
@@ -19,8 +19,9 @@ FLOORS = (
     # estimators, the default learner of the active ones below them
     {"_autoencoders", "_mixmatch", "_net_classifier", "_recal", "_symmetric_vae"},
     {"_active"},
-    {"model_selection", "persistence"},
+    {"model_selection", "persistence", "scenes"},
     {"interop", "plot"},
+    {"__main__"},
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
@@ -33,6 +34,9 @@ ONLY_IN = {
     "skorch": {"_torch"},
     "matplotlib": {"plot"},
     "pynndescent": {"_active"},
+    "rasterio": {"datasets", "scenes"},
+    "xarray": {"scenes"},
+    "dask": {"scenes"},
     "torch": {"_torch", "_nets", "_manifolds", "augment", *DEEP},
 }
 NEVER_IN = {"numpy": {"_nets", "_manifolds"}, "sklearn": {"_nets", "_manifolds"}}

@@ -9,7 +9,7 @@ from .._torch.fitting import DeepEstimator
 from ._bands import band_location_and_scale, standardize_bands
 from ._images import as_given, has_rows, validate_images
 from ._masks import check_masks, known_accuracy
-from ._tiles import apply_in_tiles, infer_images
+from ._tiles import apply_in_tiles, infer_images, spans
 
 
 class BaseSegmenter(ClassifierMixin, DeepEstimator):
@@ -101,15 +101,19 @@ class BaseSegmenter(ClassifierMixin, DeepEstimator):
         return standardize_bands(X, self.location_, self.scale_), check_classes(classes), codes
 
     def _in_tiles(self, out, function, images):
+        apply_in_tiles(function, images, out, **self._tiles())
+
+    def _tiles(self):
         net = self._network
-        apply_in_tiles(
-            function,
-            images,
-            out,
-            tile_size=self.tile_size,
-            margin=getattr(net, "receptive_margin", self.tile_size // 4),
-            alignment=getattr(net, "alignment", 1),
-        )
+        return {
+            "tile_size": self.tile_size,
+            "margin": getattr(net, "receptive_margin", self.tile_size // 4),
+            "alignment": getattr(net, "alignment", 1),
+        }
+
+    def _tile_spans(self, length):
+        """The tiles along a side of an image, which no other image has a say in: slices that are kept and read."""
+        return spans(length, **self._tiles())
 
     def _probabilities(self, images):
         """(m, bands, h, w) -> (m, n_classes, h, w)"""

@@ -33,7 +33,7 @@ def apply_in_tiles(function, X, out, *, tile_size, margin, alignment):
         If ``tile_size`` leaves nothing between the margins, and an image is larger.
     """
     height, width = X.shape[2:]
-    row_spans, column_spans = (_spans(side, tile_size, margin, alignment) for side in (height, width))
+    row_spans, column_spans = (spans(side, tile_size, margin, alignment) for side in (height, width))
     n_images = max(1, tile_size**2 // (min(height, tile_size) * min(width, tile_size)))
     for start in range(0, len(X), n_images):
         images = slice(start, start + n_images)
@@ -55,7 +55,7 @@ def infer_images(net, function, X):
         return function(as_tensor(X).to(net.device))[:n_images].cpu().numpy()
 
 
-def _spans(length, tile_size, margin, alignment):
+def spans(length, tile_size, margin, alignment):
     """The tiles along a side: pairs of slices, what is kept of each and what is read for it."""
     if length <= tile_size:
         return [(slice(0, length), slice(0, length))]

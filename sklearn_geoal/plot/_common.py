@@ -6,22 +6,17 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
 
+from .._colors import PALETTE
 from .._labels import encode_labels
 from .._validation import as_random_state
 
-# Okabe and Ito's seven, then each colour as far as possible from those before it and from white, black and the grey of
-# the unlabelled, as seen with full colour vision, without red cones and without green cones
-_COLORS = (
-    "#0072B2 #E69F00 #009E73 #D55E00 #CC79A7 #56B4E9 #F0E442 #5A002D #9600FF #000096 "
-    "#3C4B00 #00FFA5 #A50F87 #874B4B #003C5A #8778F0 #FF2D69 #5A2DB4 #78F0FF #E100D2"
-).split()
 UNLABELED = "#D0D0D0"
 
 
 def class_colors(n_classes):
     """RGB of each class, and in the last row, which index -1 finds, of the unlabelled: (n_classes + 1, 3)."""
-    if n_classes <= len(_COLORS):
-        colors = _COLORS[:n_classes]
+    if n_classes <= len(PALETTE):
+        colors = PALETTE[:n_classes]
     else:
         colors = plt.colormaps["turbo"](np.linspace(0, 1, n_classes))[:, :3]
     return np.array([to_rgb(color) for color in [*colors, UNLABELED]])

@@ -55,6 +55,27 @@ def _spread_along_first_axis(values, starts, side, size):
     return sums
 
 
+def majority(codes, n_classes, positions, scene_shape, size):
+    """Class with most votes of the patches that cover each pixel, of several the first; -1 where there is none.
+
+    Codes of patches, (n_patches,), -1 where one has no vote -> (height, width).
+    """
+    most = np.zeros(scene_shape, dtype=np.int32)
+    winner = np.full(scene_shape, -1)
+    for code in range(n_classes):
+        votes = _spread((codes == code).astype(np.int32), positions, scene_shape, size)
+        winner[votes > most] = code
+        np.maximum(most, votes, out=most)
+    return winner
+
+
+def average(values, positions, scene_shape, size):
+    """Mean over the patches that cover each pixel, NaN where there is none: (n_patches, ...) -> (height, width, ...)."""
+    counts = _spread(np.ones_like(values[:, :1] if values.ndim == 2 else values), positions, scene_shape, size)
+    counts[counts == 0] = np.nan
+    return _spread(values, positions, scene_shape, size) / counts
+
+
 class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Cut a scene into square patches, small images for a network, and put their labels back on the map.
 
@@ -213,12 +234,7 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "positions_")
         classes, codes = encode_labels(labels, missing_label)
         positions, scene_shape = self._place(codes, "labels", X)
-        most = np.zeros(scene_shape, dtype=np.int32)
-        winner = np.full(scene_shape, -1)
-        for code in range(len(classes)):
-            votes = _spread((codes == code).astype(np.int32), positions, scene_shape, self.image_shape_[1])
-            winner[votes > most] = code
-            np.maximum(most, votes, out=most)
+        winner = majority(codes, len(classes), positions, scene_shape, self.image_shape_[1])
         marker = np.asarray(missing_label)
         numbers = classes.dtype.kind in "biuf" and marker.dtype.kind in "biuf"
         label_map = np.full(scene_shape, marker, dtype=np.result_type(classes, marker) if numbers else object)
@@ -250,10 +266,7 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             masked_as_nan(values), dtype=[np.float64, np.float32], ensure_2d=False, input_name="values"
         )
         positions, scene_shape = self._place(values, "values", X)
-        size = self.image_shape_[1]
-        counts = _spread(np.ones_like(values[:, :1] if values.ndim == 2 else values), positions, scene_shape, size)
-        counts[counts == 0] = np.nan
-        return _spread(values, positions, scene_shape, size) / counts
+        return average(values, positions, scene_shape, self.image_shape_[1])
 
     def get_feature_names_out(self, input_features=None):
         """Names of the values of a patch, ``<band>_<row>_<column>``.
@@ -274,6 +287,22 @@ class PatchTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             If ``input_features`` are not those of ``fit``.
         """
         return window_names(super().get_feature_names_out(input_features), self.image_shape_[1])
+
+    def _windows_over(self, span, side):
+        """First pixels of the windows, along a side of a scene, that touch a span (start, stop) of it; ascending."""
+        size = self.image_shape_[1]
+        starts = _starts(side, size, self._stride)
+        return starts[(starts + size > span[0]) & (starts < span[1])]
+
+    def _cut(self, cube, valid, rows, columns):
+        """Complete windows of a part of a scene that start at these rows and columns of it, and where they start.
+
+        (height, width, bands), (height, width) -> (n_patches, bands * size * size), (n_patches, 2).
+        """
+        size = self.image_shape_[1]
+        row, column = np.nonzero(_complete(valid, rows, columns, size))
+        positions = np.column_stack([rows[row], columns[column]])
+        return _extract(cube, positions, size), positions
 
     def _positions(self, X, scene_shape):
         """Upper left pixels of the patches without masked pixels: (n_patches, 2)."""

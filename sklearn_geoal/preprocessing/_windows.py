@@ -213,6 +213,11 @@ class SpatialWindow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         bands = super().get_feature_names_out(input_features)
         return window_names(bands, self._size) if self._statistic == "patch" else bands
 
+    @property
+    def _margin(self):
+        """Pixels around a part of a scene that have a say in its windows."""
+        return self._size // 2
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True

@@ -1,0 +1,6 @@
+"""Scenes from file to file, of any size: read, sample, label, predict and write them."""
+
+from ._predict import predict_scene
+from ._scene import Scene, any_bit, open_scene
+
+__all__ = ["Scene", "any_bit", "open_scene", "predict_scene"]

@@ -15,6 +15,7 @@ import threading
 from importlib.metadata import version
 from pathlib import Path
 
+import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -90,6 +91,20 @@ def save(estimator, path):
             file.write(part)
             hashed.update(part)
         file.write(hashed.digest())
+
+
+def fingerprint(estimator):
+    """Text that differs where fitted estimators differ, the same for one that was saved and loaded or fitted again."""
+    writer = Writer(_deep)
+    try:
+        described = writer.pack(estimator, type(estimator).__name__)
+    except TypeError:  # it holds what no file can
+        return joblib.hash(estimator)
+    forms = [describe_array(array) for array in writer.arrays]
+    hashed = hashlib.blake2b(json.dumps([described, writer.objects, forms]).encode(), digest_size=_N_DIGEST)
+    for array in writer.arrays:
+        hashed.update(values_of(array))
+    return hashed.hexdigest()
 
 
 def load(path, *, trusted=()):

@@ -19,7 +19,8 @@ FLOORS = (
     # estimators, the default learner of the active ones below them
     {"_autoencoders", "_mixmatch", "_net_classifier", "_recal", "_symmetric_vae"},
     {"_active"},
-    {"model_selection", "persistence", "scenes"},
+    {"model_selection", "persistence"},
+    {"scenes"},
     {"interop", "plot"},
     {"__main__"},
 )

@@ -70,7 +70,10 @@ def majority(codes, n_classes, positions, scene_shape, size):
 
 
 def average(values, positions, scene_shape, size):
-    """Mean over the patches that cover each pixel, NaN where there is none: (n_patches, ...) -> (height, width, ...)."""
+    """Mean over the patches that cover each pixel, NaN where there is none.
+
+    (n_patches, ...) -> (height, width, ...)
+    """
     counts = _spread(np.ones_like(values[:, :1] if values.ndim == 2 else values), positions, scene_shape, size)
     counts[counts == 0] = np.nan
     return _spread(values, positions, scene_shape, size) / counts

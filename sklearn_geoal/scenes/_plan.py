@@ -38,6 +38,8 @@ class Plan:
     ----------
     layers : list of Layer
         What :meth:`apply` gives.
+    first_scaled : estimator
+        The first step that is not a window.
 
     Raises
     ------
@@ -66,6 +68,8 @@ class Plan:
             steps = steps[:-1]
         self._windows, self._patches, self._chains = _split(steps)
         self._margin = sum(window._margin for window in self._windows)
+        rowwise = [step for chain in self._chains for step in chain]
+        self.first_scaled = [*rowwise, self._last][0]  # a window leaves the units of the bands as they are
 
     def blocks(self, block_size):
         """Blocks that cover the scene, about ``block_size`` pixels high and wide, as it suits the estimator."""
@@ -76,7 +80,6 @@ class Plan:
 
     def outer(self, block):
         """The block and whatever around it has a say in its result."""
-        height, width = self._scene_shape
         if self._is_segmenter:
             rows, columns = self._tiles(block)
             return Block(rows[0][1].start, rows[-1][1].stop, columns[0][1].start, columns[-1][1].stop)
@@ -86,6 +89,8 @@ class Plan:
         """The layers of a block: values (n_bands, h, w) of ``outer(block)`` -> {name: (height, width) or (k, ...)}."""
         missing = np.isnan(values)
         valid = ~(missing.any(axis=0) if self._missing == "any" else missing.all(axis=0))
+        if not valid.any():
+            return {layer.name: layer.empty(block.shape) for layer in self.layers}
         if self._is_segmenter:
             return self._segmented(values, valid, block)
         outer, inner = self.outer(block), self._patched(block)
@@ -115,9 +120,7 @@ class Plan:
 
     def _verbs(self, chunk):
         rows = _through(self._chains[-1], self._named(len(self._chains) - 1, chunk))
-        results = {}
-        for verb in dict.fromkeys(VERBS[layer.name] for layer in self.layers):
-            results[verb] = np.asarray(getattr(self._last, verb)(rows))
+        results = {verb: np.asarray(getattr(self._last, verb)(rows)) for verb in self._needed()}
         return [_as_layer(layer, results) for layer in self.layers]
 
     def _placed(self, results, valid):
@@ -187,7 +190,7 @@ class Plan:
                 read = Block(read_rows.start, read_rows.stop, read_columns.start, read_columns.stop)
                 image = values[:, *read.within(outer)][None]
                 results = {}
-                for verb in dict.fromkeys(VERBS[layer.name] for layer in self.layers):
+                for verb in self._needed():
                     result = getattr(self._last, verb)(image)[0][..., *tile.within(read)]  # (height, width) or (k, ...)
                     results[verb] = np.moveaxis(result, 0, -1) if result.ndim == 3 else result
                 inside = valid[tile.within(outer)]
@@ -195,6 +198,10 @@ class Plan:
                     part = maps[layer.name][..., *tile.within(block)]
                     part[..., inside] = _as_layer(layer, {verb: r[inside] for verb, r in results.items()}).T
         return maps
+
+    def _needed(self):
+        """Verbs that the layers come from, each once."""
+        return dict.fromkeys(VERBS[layer.name] for layer in self.layers)
 
     def _named(self, place, chunk):
         """Rows as the first step of a chain has seen them in fit: bands as a data frame if they had names."""

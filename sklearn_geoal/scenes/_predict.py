@@ -5,12 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from pathlib import Path
 
-import joblib
 from joblib import effective_n_jobs
 from sklearn.utils import Bunch, check_scalar
 
 from .._validation import check_choice
+from ..persistence import fingerprint
 from ._dataset import as_dataset
+from ._drift import Drift
 from ._extras import rasterio_or_say
 from ._outputs import Scratch, path_of, signature_of, write_geotiff
 from ._plan import Plan
@@ -107,17 +108,25 @@ def predict_scene(
     scene = open_scene(source)
     plan = Plan(estimator, outputs, scene.band_names, scene.is_named, scene.scene_shape, missing)
     if destination is None:
-        return as_dataset(plan, scene, block_size, lambda blocks: _computed(plan, scene, blocks, n_jobs, verbose))
+        drift = Drift(plan.first_scaled, scene.band_names)
+        maps = as_dataset(
+            plan, scene, block_size, lambda blocks: _computed(plan, scene, blocks, drift, n_jobs, verbose)
+        )
+        if scene.lazy_array is None:
+            _check(drift, is_whole=True)
+        return maps
     rasterio_or_say("Writing a map")
     colors = {layer.name: layer.colored(colors) for layer in plan.layers}
     destination = _check_destination(destination)
-    signature = signature_of(joblib.hash(estimator), scene.fingerprint(), repr(plan.layers), missing, block_size)
+    signature = signature_of(fingerprint(estimator), scene.fingerprint(), repr(plan.layers), missing, block_size)
     scratch = Scratch(destination.with_name(f"{destination.name}.partial"), plan.layers, scene.scene_shape, signature)
     try:
         blocks = plan.blocks(block_size)
         todo = {block: number for number, block in enumerate(blocks) if number not in scratch.done}
-        for block, maps in _computed(plan, scene, todo, n_jobs, verbose):
+        drift = Drift(plan.first_scaled, scene.band_names)
+        for block, maps in _computed(plan, scene, todo, drift, n_jobs, verbose):
             scratch.write(todo[block], block, maps)
+        _check(drift, is_whole=len(todo) == len(blocks))
         paths = Bunch()
         for layer in plan.layers:
             paths[layer.name] = path_of(destination, layer, plan.layers)
@@ -125,8 +134,9 @@ def predict_scene(
                 paths[layer.name], layer, lambda block, layer=layer: scratch.read(layer, block), scene,
                 colors=colors[layer.name], overviews=overviews,
             )  # fmt: skip
-    except BaseException:
-        scratch.close()
+    except BaseException as error:
+        # a full disk, an interrupt, a block that fails: what is finished serves the next call
+        scratch.close() if not isinstance(error, ValueError) else scratch.remove()
         raise
     scratch.remove()
     return paths
@@ -140,24 +150,29 @@ def _check_destination(destination):
     return destination
 
 
-def _computed(plan, scene, blocks, n_jobs, verbose):
+def _computed(plan, scene, blocks, drift, n_jobs, verbose):
     """Yield (block, its layers), in order, with as many blocks under way as there are jobs."""
     from tqdm import tqdm
 
     def compute(block):
         try:
-            return plan.apply(scene.read(plan.outer(block)), block)
+            values = scene.read(plan.outer(block))
+            return drift.see(values), plan.apply(values, block)
         except Exception as error:
             raise RuntimeError(f"{type(error).__name__} in the block of {block} of the scene: {error}") from error
 
-    has_values = False
     with tqdm(total=len(blocks), unit="block", disable=not verbose) as progress:
-        for block, maps in _in_order(compute, blocks, effective_n_jobs(n_jobs)):
-            has_values = has_values or any(layer.is_filled(maps[layer.name]) for layer in plan.layers)
+        for block, (seen, maps) in _in_order(compute, blocks, effective_n_jobs(n_jobs)):
+            drift.add(*seen)
             yield block, maps
             progress.update()
-    if blocks and not has_values:
+
+
+def _check(drift, is_whole):
+    """Warn of a scene that lies elsewhere than what was fitted, refuse one without values."""
+    if is_whole and not drift.has_values:
         raise ValueError("The scene has no valid pixel: each lacks a band, by its no-data value, its mask or as NaN.")
+    drift.warn()
 
 
 def _in_order(function, items, n_jobs):

@@ -54,8 +54,8 @@ class DataArraySource:
             y, x = array.rio.y_dim, array.rio.x_dim
         except Exception as error:
             raise ValueError(
-                f"The DataArray has the dimensions {array.dims}, of which none are known as rows and columns: name them "
-                "y and x, or array.rio.set_spatial_dims(x_dim=..., y_dim=...)."
+                f"The DataArray has the dimensions {array.dims}, of which none are known as rows and columns: name "
+                "them y and x, or array.rio.set_spatial_dims(x_dim=..., y_dim=...)."
             ) from error
         others = [dim for dim in array.dims if dim not in (y, x)]
         if len(others) > 1:
@@ -224,8 +224,8 @@ class Grid(NamedTuple):
     @property
     def bounds(self):
         """Left, bottom, right, top."""
-        left, top = self.transform @ (0, 0)
-        right, bottom = self.transform @ (self.width, self.height)
+        a, b, left, d, e, top = self.transform[:6]
+        right, bottom = a * self.width + b * self.height + left, d * self.width + e * self.height + top
         return left, bottom, right, top
 
 

@@ -1,9 +1,9 @@
 """Whether a scene lies where the scene lay that an estimator was fitted to."""
 
-import warnings
-
 import numpy as np
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+from .._warnings import warn
 
 _MAX_SHIFT = 1.5  # of the mean, in standard deviations of what was fitted
 _REACH = 0.6  # of a normal distribution: Spread.reach in standard deviations
@@ -48,14 +48,12 @@ class Drift:
         shift = np.abs(mean - location) / scale
         if shift.max() > _MAX_SHIFT:
             band = int(shift.argmax())
-            warnings.warn(
+            warn(
                 f"{np.sum(shift > _MAX_SHIFT)} of {len(shift)} bands of the scene lie elsewhere than those that the "
                 f"estimator was fitted to: the mean of {self._band_names[band]!r} is {mean[band]:.4g}, that fitted "
                 f"{location[band]:.4g} with a standard deviation of {scale[band]:.4g}. Are units, date and sensor the "
                 "same? Labels of the map may be wrong; bring the scene to the same units first, for instance by "
                 "sklearn_geoal.preprocessing.ReflectanceTransformer.",
-                UserWarning,
-                stacklevel=3,
             )
 
 

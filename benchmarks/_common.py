@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy
+import rasterio
 import sklearn
 import torch
 
@@ -37,3 +38,25 @@ def save(folder, name, settings, rows, figure):
     (folder / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n")
     figure.savefig(folder / f"{name}.png", dpi=150)
     print(f"\nWritten to {folder / name}.json and .png")
+
+
+def repeated_vrt(path, source, height, width):
+    """Write a VRT that repeats a raster side by side to height x width pixels; it takes no place on the disk."""
+    with rasterio.open(source) as file:
+        shape, count, dtype, crs, transform = file.shape, file.count, file.dtypes[0], file.crs, file.transform
+    kind = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "float32": "Float32"}[dtype]
+    lines = [f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">', f"<SRS>{crs.to_string()}</SRS>"]
+    lines.append(f"<GeoTransform>{', '.join(map(str, transform.to_gdal()))}</GeoTransform>")
+    for band in range(1, count + 1):
+        lines.append(f'<VRTRasterBand dataType="{kind}" band="{band}">')
+        for top in range(0, height, shape[0]):
+            for left in range(0, width, shape[1]):
+                size = min(shape[1], width - left), min(shape[0], height - top)
+                lines.append(
+                    f"<SimpleSource><SourceFilename>{source}</SourceFilename><SourceBand>{band}</SourceBand>"
+                    f'<SrcRect xOff="0" yOff="0" xSize="{size[0]}" ySize="{size[1]}"/>'
+                    f'<DstRect xOff="{left}" yOff="{top}" xSize="{size[0]}" ySize="{size[1]}"/></SimpleSource>'
+                )
+        lines.append("</VRTRasterBand>")
+    path.write_text("\n".join([*lines, "</VRTDataset>\n"]))
+    return path

@@ -3,12 +3,15 @@
 import os
 import signal
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from test_scenes_predict import SCENE, segmenter, windowed
+from sklearn.model_selection import GridSearchCV
+from test_scenes_predict import SCENE, X, Y, segmenter, windowed
 
-from sklearn_geoal import LANDClassifier
+from sklearn_geoal import LANDClassifier, NetClassifier
+from sklearn_geoal.model_selection import LabeledStratifiedKFold
 from sklearn_geoal.scenes import predict_scene
 
 dask = pytest.importorskip("dask", reason="dask is not installed")
@@ -63,3 +66,25 @@ def test_workers_one_of_which_dies(lazy, tmp_path, monkeypatch):
     np.testing.assert_array_equal(label, expected.label.values)
     # 70 blocks, three workers with the one that came for the dead: not one copy a block
     assert len((tmp_path / "counted").read_text().split()) < 15
+
+
+def test_grid_searches_on_workers_give_what_they_give_here(tmp_path):
+    rows = SCENE.valid_rows()[::9]
+    Z, y = X[rows], np.where(np.arange(len(rows)) % 3, -1, Y[rows])
+    cv = LabeledStratifiedKFold(3)
+    net = GridSearchCV(NetClassifier(max_epochs=2, random_state=0), {"hidden_units": [(4,), (8,)]}, cv=3)
+    land = GridSearchCV(LANDClassifier(random_state=0), {"n_neighbors": [5, 10]}, cv=cv)
+    searches = [(net, Z[y >= 0], y[y >= 0]), (land, Z, y)]
+    here = [search.fit(*data).cv_results_["mean_test_score"] for search, *data in searches]
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        import torch
+
+        client.run(torch.set_num_threads, 1)
+        with joblib.parallel_config(backend="dask"):
+            there = [search.fit(*data).cv_results_["mean_test_score"] for search, *data in searches]
+    np.testing.assert_array_equal(there, here)

@@ -249,7 +249,9 @@ def larger_shares(n, alpha, device="cpu", generator=None):
     """Draws of max(lambda, 1 - lambda), lambda ~ Beta(alpha, alpha), that tend to 1 as alpha does to 0: -> (n,)."""
     # lambda = G1 / (G1 + G2) of Gamma(alpha) draws, whose logarithms do not underflow for small alpha
     with drawing_from(generator) if generator is not None else nullcontext():  # this one takes no generator
-        gamma = torch.distributions.Gamma(torch.tensor(alpha + 1.0, device=device), 1.0).sample((2, n))
+        gamma = torch.distributions.Gamma(torch.tensor(alpha + 1.0, dtype=torch.float32, device=device), 1.0).sample(
+            (2, n)
+        )
     log_gamma = gamma.log() + uniform_like(gamma, generator).log() / alpha
     return torch.sigmoid((log_gamma[0] - log_gamma[1]).abs())
 

@@ -66,13 +66,15 @@ class Block(nn.Module):
         self.norm1, self.conv1 = nn.BatchNorm2d(n_in), _convolution(n_in, n_out, stride=stride)
         self.norm2, self.conv2 = nn.BatchNorm2d(n_out), _convolution(n_out, n_out)
         is_same = n_in == n_out and stride == 1
-        self.skip = nn.Identity() if is_same else _convolution(n_in, n_out, kernel_size=1, stride=stride)
-        self.normalize_skip = normalize_skip
+        self.skip = nn.Identity() if is_same else _convolution(n_in, n_out, kernel_size=1)
+        self.stride, self.normalize_skip = stride, normalize_skip
 
     def forward(self, x):
         activated = _activation(self.norm1(x))
         residual = self.conv2(_activation(self.norm2(self.conv1(activated))))
-        return self.skip(activated if self.normalize_skip else x) + residual
+        skipped = activated if self.normalize_skip else x
+        # not a stride of the convolution of 1 x 1: of few channels its gradient is written beyond the end of its memory
+        return self.skip(skipped[..., :: self.stride, :: self.stride]) + residual
 
 
 def _convolution(n_in, n_out, kernel_size=3, stride=1):

@@ -21,7 +21,7 @@ from .._torch.training import train
 from .._validation import check_choice
 from .._warnings import warn
 from ..augment import resolve_augment
-from .training import RECALNet, distance_to_neighbors, merge_clusters, pretrained
+from .training import RECALNet, distance_to_neighbors, merge_clusters, pretrained, without_validation
 
 DENSE = partial(DenseEncoder, hidden_units=(256, 128))
 
@@ -122,7 +122,7 @@ None, default="auto"
         Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
         raises it, ends the training.
     net_params : dict, default=None
-        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        Further parameters of ``skorch.NeuralNet`` for the optimiser and the callbacks, such as
         ``{"optimizer__weight_decay": 1e-4}``.
     checkpoint : str or path-like, default=None
         Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters
@@ -402,15 +402,16 @@ None, default="auto"
         for i in range(self.n_init):
             net = net if i == 0 else make()
             stage = None if checkpoint is None else checkpoint.stage(f"start{i}")
-            train(
-                net,
-                rows,
-                max_epochs=self.init_epochs,
-                seed=seed + i + 1,
-                noise=noise,
-                stage=stage,
-                verbose=self.verbose,
-            )
+            with without_validation(net):
+                train(
+                    net,
+                    rows,
+                    max_epochs=self.init_epochs,
+                    seed=seed + i + 1,
+                    noise=noise,
+                    stage=stage,
+                    verbose=self.verbose,
+                )
             scores.append(merge_clusters(net, rows, self.n_clusters, seed, noise))
             if best is None or scores[-1] > max(scores[:-1]):
                 best = net

@@ -1,5 +1,7 @@
 """How RECAL takes its steps, and what it does between the trainings of a fit."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
@@ -45,6 +47,17 @@ def merge_clusters(net, rows, n_clusters, seed, noise):
     encounters = sum(module.encounters(x[part].to(net.device), noise) for part in parts)
     with drawing_from(noise):  # the initial weights of the merged outputs, which are then set
         return float(module.merge(encounters, n_clusters))
+
+
+@contextmanager
+def without_validation(net):
+    """Leave out the callbacks that monitor a validation loss: a start has none."""
+    callbacks = net.callbacks_
+    net.callbacks_ = [pair for pair in callbacks if not str(getattr(pair[1], "monitor", "")).startswith("valid_loss")]
+    try:
+        yield
+    finally:
+        net.callbacks_ = callbacks
 
 
 def distance_to_neighbors(X, n_neighbors=10, max_samples=5000):

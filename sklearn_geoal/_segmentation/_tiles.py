@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from .._torch.device import undisturbed
 from .._torch.inference import as_tensor
 
 
@@ -51,7 +52,7 @@ def infer_images(net, function, X):
         # products of a few rows are rounded otherwise than those of many
         X = np.concatenate([X, np.zeros((-n_images % 16, *X.shape[1:]), dtype=X.dtype)])
     net._set_training(False)
-    with torch.inference_mode():
+    with undisturbed(), torch.inference_mode():
         return function(as_tensor(X).to(net.device))[:n_images].cpu().numpy()
 
 

@@ -104,7 +104,7 @@ class SymmetricVAEClassifier(
         Called during the training. A KeyboardInterrupt from ``on_epoch_end``, as ``skorch.callbacks.EarlyStopping``
         raises it, ends the training.
     net_params : dict, default=None
-        Further parameters of ``skorch.NeuralNet`` for the optimiser, the callbacks and ``torch.compile``, such as
+        Further parameters of ``skorch.NeuralNet`` for the optimiser and the callbacks, such as
         ``{"optimizer__weight_decay": 1e-4}``.
     checkpoint : str or path-like, default=None
         Folder where the state of the training is written after each epoch. Another ``fit`` with the same parameters

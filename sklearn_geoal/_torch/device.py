@@ -1,5 +1,6 @@
 """Devices, and random draws from generators of our own: torch's are shared by all threads."""
 
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
 import torch
@@ -31,6 +32,52 @@ def resolve_device(device):
             'use device="cpu", or device="auto" to take what is there.'
         )
     return str(wanted)
+
+
+@contextmanager
+def undisturbed():
+    """Keep from a network what the caller has set for torch: modes without gradients, autocast, default type, device.
+
+    The default type is one of the process, and other threads rely on it, so it is not set back but filled in where an
+    operation asks for it. That costs some microseconds an operation, where the default is not that of torch alone.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if torch.get_default_dtype() != torch.float32:
+            stack.enter_context(_single_precision())
+        yield
+
+
+class _single_precision(TorchDispatchMode):
+    """Fill in float32 where an operation that makes a tensor is not told its type and would take the default."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if kwargs.get("dtype") is None and _takes_default_dtype(func) and not _are_integers(func, args):
+            kwargs["dtype"] = torch.float32
+        return func(*args, **kwargs)
+
+
+@cache
+def _takes_default_dtype(func):
+    return func.overloadpacket._qualified_op_name.removeprefix("aten::") in _MAKERS
+
+
+def _are_integers(func, args):
+    """Whether ``arange`` and ``full`` are told integers, of which they make integers."""
+    name = func.overloadpacket._qualified_op_name.removeprefix("aten::")
+    given = {"arange": args, "full": args[1:2], "scalar_tensor": args[:1]}.get(name, (0.0,))
+    return all(isinstance(value, int) for value in given)
+
+
+_MAKERS = {"arange", "empty", "empty_strided", "eye", "full", "linspace", "normal", "ones", "rand", "randn"}
+_MAKERS |= {"scalar_tensor", "zeros"}
 
 
 def generator_on(device, seed):

@@ -14,7 +14,7 @@ from .._scaling import Scaling, scaling_of_bands, scaling_of_values, scaling_of_
 from .._validation import check_within_unit_interval, draw_seed, unchanged_on_error, validate_rows
 from .batches import Rows
 from .checkpoints import open_checkpoint
-from .device import generator_on
+from .device import generator_on, undisturbed
 from .inference import as_tensor, infer
 from .nets import check_torch_params, make_net, make_net_to_go_on
 from .training import TensorNet, epochs_as_dicts, train
@@ -68,7 +68,7 @@ class DeepEstimator(BaseEstimator):
         FloatingPointError
             If the training diverges.
         """
-        with unchanged_on_error(self) as keep:
+        with unchanged_on_error(self) as keep, undisturbed():
             may_go_on = one_pass or self.warm_start
             old_net = self.net_ if may_go_on and self.__sklearn_is_fitted__() else None
             check_torch_params(self)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 
+from .device import undisturbed
 from .training import TensorNet
 
 # of a batch in inference, which has no say in the result: as many rows as keep the processor busy, and what a network
@@ -42,7 +43,7 @@ def infer(net, function, *arrays):
     n_values = max(math.prod(array.shape[1:]) for array in arrays)
     n_rows_of_batch = max(min(_MAX_ROWS, _MAX_VALUES // n_values) // _MULTIPLE, 1) * _MULTIPLE
     results = []
-    with torch.inference_mode():
+    with undisturbed(), torch.inference_mode():
         for start in range(0, len(arrays[0]), n_rows_of_batch):
             n_rows = min(n_rows_of_batch, len(arrays[0]) - start)
             batch = (_padded(array[start : start + n_rows]).to(net.device) for array in arrays)
@@ -117,7 +118,8 @@ def penultimate(net, X, layer=None):
 
     if isinstance(net, TensorNet):
         return infer(net, lambda x: (net.module_.logits(x), last_given())[1], X)
-    return torch.cat([last_given().cpu() for _ in net.forward_iter(X)]).numpy()
+    with undisturbed():
+        return torch.cat([last_given().cpu() for _ in net.forward_iter(X)]).numpy()
 
 
 def _with_copied_module(net):

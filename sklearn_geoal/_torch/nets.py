@@ -6,13 +6,21 @@ import numbers
 
 import torch
 from sklearn.utils import check_scalar
+from skorch import callbacks
 
 from .._validation import check_choice
 from .checkpoints import check_checkpoint
 from .device import drawing_from, resolve_device
 
 # the parts of skorch's net that the functions below leave to the user
-_NET_PARAM_PREFIXES = ("optimizer__", "callbacks__", "compile")
+_NET_PARAM_PREFIXES = ("optimizer__", "callbacks__")
+# callbacks of skorch that need what its own training has and ours has not, and what serves instead
+_REFUSED = {
+    callbacks.EpochScoring: "early_stopping=True for a loss on held out rows, or score after fit",
+    callbacks.BatchScoring: "early_stopping=True for a loss on held out rows, or score after fit",
+    callbacks.ProgressBar: "verbose=1 for a progress bar",
+    callbacks.InputShapeSetter: "none, networks take their shape from X",
+}
 
 
 def check_torch_params(estimator):
@@ -39,6 +47,7 @@ def check_torch_params(estimator):
         include_boundaries="neither",
     )
     check_scalar(estimator.callbacks or [], "callbacks", list)
+    _check_callbacks(estimator.callbacks or [], estimator.early_stopping)
     check_checkpoint(estimator.checkpoint)
     check_scalar(estimator.net_params or {}, "net_params", dict)
     unknown = sorted(name for name in estimator.net_params or () if not name.startswith(_NET_PARAM_PREFIXES))
@@ -47,6 +56,28 @@ def check_torch_params(estimator):
             f"net_params takes names that begin with {', '.join(map(repr, _NET_PARAM_PREFIXES))}; got "
             f"{', '.join(map(repr, unknown))}. Everything else is set by the estimator and its own parameters."
         )
+
+
+def _check_callbacks(given, early_stopping):
+    """Check that callbacks of skorch find what they need.
+
+    Raises
+    ------
+    ValueError
+        If one cannot work here.
+    """
+    for callback in given:
+        callback = callback[1] if isinstance(callback, tuple) else callback
+        kind = callback if inspect.isclass(callback) else type(callback)
+        for refused, instead in _REFUSED.items():
+            if issubclass(kind, refused):
+                raise ValueError(f"callbacks has skorch's {kind.__name__}, which cannot work here. Use {instead}.")
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("valid_loss") and not early_stopping:
+            raise ValueError(
+                f"callbacks has skorch's {kind.__name__} with monitor={monitor!r}, but no rows are held out: set "
+                f"early_stopping=True, or monitor={monitor.replace('valid', 'train')!r}."
+            )
 
 
 def resolve_optimizer(optimizer):
@@ -105,7 +136,8 @@ def make_net_to_go_on(estimator, net):
         twin.history.append(dict(row))
     if type(net.optimizer_) is type(twin.optimizer_):
         groups = twin.optimizer_.state_dict()["param_groups"]
-        twin.optimizer_.load_state_dict({"state": net.optimizer_.state_dict()["state"], "param_groups": groups})
+        state = copy.deepcopy(net.optimizer_.state_dict()["state"])
+        twin.optimizer_.load_state_dict({"state": state, "param_groups": groups})
     return twin
 
 

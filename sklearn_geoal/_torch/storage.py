@@ -14,7 +14,7 @@ from torch import nn
 
 from .._storage.kinds import Kind
 from .._warnings import warn
-from .device import resolve_device
+from .device import resolve_device, undisturbed
 from .training import TensorNet, epochs_as_dicts
 
 _BASES = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, skorch.callbacks.Callback)
@@ -50,6 +50,7 @@ def _pack_tensor(tensor, writer):
     return [writer.number_of_array(flat), *form, isinstance(tensor, nn.Parameter), tensor.requires_grad]
 
 
+@undisturbed()
 def _unpack_tensor(reader, number, name, shape, strides, is_parameter, requires_grad):
     values, dtype = reader.array(number), getattr(torch, name)
     is_form = isinstance(dtype, torch.dtype) and all(type(size) is int and size >= 0 for size in shape)
@@ -141,6 +142,7 @@ def _device_here(device):
         return "cpu"
 
 
+@undisturbed()
 def _unpack_net(reader, name, *parts):
     found, (params, module, epochs, state) = reader.find(name), map(reader.value, parts)
     if not inspect.isclass(found) or not issubclass(found, TensorNet):
@@ -153,7 +155,7 @@ def _unpack_net(reader, name, *parts):
     # without callbacks: some write files when they are initialised; another fit makes its own from the estimator's
     net = found(module, criterion=None, verbose=0, **params).initialize()
     net.module = type(module)
-    net.history = History({**epoch, "batches": []} for epoch in epochs)
+    net.history = History({**epoch, "batches": [{}]} for epoch in epochs)
     if state is None:
         net.forget_training()
     else:

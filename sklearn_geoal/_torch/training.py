@@ -28,7 +28,9 @@ class TensorNet(NeuralNet):
         return []
 
     def initialize_criterion(self):
-        self.criterion_ = None
+        self.criterion_ = (
+            torch.nn.Identity()
+        )  # the module knows its losses; callbacks save the state of a criterion too
         return self
 
     def batches(self, rows, order):
@@ -185,7 +187,8 @@ def train(
 
 def epochs_as_dicts(net):
     """History of a net as plain dicts, one an epoch."""
-    return [{name: value for name, value in row.items() if name != "batches"} for row in net.history]
+    left_out = ("batches", "train_loss_best", "valid_loss_best")
+    return [{name: value for name, value in row.items() if name not in left_out} for row in net.history]
 
 
 class Progress:
@@ -247,7 +250,7 @@ class Progress:
         self.net.optimizer_.load_state_dict(state["optimizer"])
         self.drawn = state["drawn"]
         self.forget_draws()
-        self.net.history = History({**row, "batches": []} for row in state["history"])
+        self.net.history = History({**row, "batches": [{}]} for row in state["history"])
         self.n_rows_of_history = len(self.net.history)
         for (_, callback), values in zip(self.net.callbacks_, state["callbacks"], strict=True):
             _restore(callback, values)
@@ -267,12 +270,14 @@ def _run_epoch(net, rows, valid, progress):
                 "the features to similar scales, for instance with StandardScaler."
             )
         net.history.record(name, loss)
+        if name in ("train_loss", "valid_loss"):  # what skorch's Checkpoint asks for
+            net.history.record(f"{name}_best", loss <= min(net.history[:, name]))
     try:
         net.notify("on_epoch_end", dataset_train=rows, dataset_valid=valid)
     except KeyboardInterrupt:  # skorch's way for a callback such as EarlyStopping to end the training
         return losses, True
     finally:
-        net.history[-1]["batches"] = []  # they would fill the pickle
+        del net.history[-1]["batches"][:-1]  # they would fill the pickle
     return losses, False
 
 

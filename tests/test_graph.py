@@ -71,7 +71,7 @@ def test_approximate_neighbors(monkeypatch):
     X = points(600, 4)
     X = np.concatenate([X, np.repeat(X[:3], 30, axis=0), np.zeros((200, 4))])
     monkeypatch.setattr(graph_module, "EXACT_SEARCH_LIMIT", 100)
-    monkeypatch.setattr(graph_module, "_TREE_FEATURES", 3)
+    monkeypatch.setattr(graph_module, "TREE_FEATURES", 3)
     n_threads = torch.get_num_threads()
     distances, indices = nearest_neighbors(X, 10, rng(), n_jobs=2)
     assert torch.get_num_threads() == n_threads  # which numba would set

@@ -17,7 +17,7 @@ from .._scaling import FAR, Spread
 EXACT_SEARCH_LIMIT = 100_000
 # up to so many features a tree beats a comparison with all points; above EXACT_SEARCH_LIMIT it beats the approximate
 # search if the data lie on something of few dimensions
-_TREE_FEATURES, _TREE_DIMENSION = 15, 6
+TREE_FEATURES, _TREE_DIMENSION = 15, 6
 # below it a weight is as good as no edge; above it no outlier is cut off and no degree underflows
 MIN_WEIGHT = 1e-6
 
@@ -45,7 +45,7 @@ def nearest_neighbors(X, n_neighbors, random_state, n_jobs=None):
     distances, indices : ndarray of shape (n_samples, n_neighbors)
     """
     n_samples, n_features = X.shape
-    if n_features <= _TREE_FEATURES and (
+    if n_features <= TREE_FEATURES and (
         n_samples <= EXACT_SEARCH_LIMIT or intrinsic_dimension(X, random_state, n_jobs) <= _TREE_DIMENSION
     ):
         order = leaf_order(X)
@@ -70,10 +70,16 @@ def nearest_neighbors(X, n_neighbors, random_state, n_jobs=None):
 
 def _without_self(distances, neighbors):
     """Drop each point from its own neighbours: mostly it is the first, unless duplicates of it took its place."""
-    other = neighbors != np.arange(len(neighbors))[:, None]
-    other[other.all(axis=1), -1] = False
+    other = others(neighbors, np.arange(len(neighbors)))
     shape = (len(neighbors), neighbors.shape[1] - 1)
     return distances[other].reshape(shape), neighbors[other].reshape(shape)
+
+
+def others(neighbors, points):
+    """Mark all but one of the neighbours of each of ``points``: all but itself, or but the last where it is missing."""
+    other = neighbors != points[:, None]
+    other[other.all(axis=1), -1] = False
+    return other
 
 
 def leaf_order(X):
@@ -208,12 +214,12 @@ def kernel_weights(distances, indices, scale="local"):
 
 
 def inverse_square_weights(distances):
-    """Weights 1 / d^2 of neighbours, nearest first, (n_queries, n_neighbors); rows sum to 1.
+    """Weights 1 / d^2 of neighbours, (n_queries, n_neighbors); rows sum to 1.
 
     In units of the nearest; a neighbour at distance 0 leaves no weight to others.
     """
-    ratio = np.divide(distances[:, :1], distances, out=np.ones_like(distances), where=distances > 0)
-    weights = ratio**2
+    nearest = distances.min(axis=1, keepdims=True)
+    weights = np.divide(nearest, distances, out=np.ones_like(distances), where=distances > 0) ** 2
     return weights / weights.sum(axis=1, keepdims=True)
 
 

@@ -19,13 +19,13 @@ from .forest import density_forest, kernel_density
 from .graph import (
     Frame,
     check_distance_graph,
-    inverse_square_weights,
     kernel_weights,
     nearest_neighbors,
     neighbors_of_graph,
     random_walk,
 )
 from .learner import NOTHING_KNOWN, ActiveLearner
+from .search import PointIndex, in_blocks, weighted_mean
 from .spectrum import diffusion_coordinates, leading_eigenpairs
 
 # steps over which a query keeps the other queries of its batch away
@@ -221,7 +221,7 @@ class LANDClassifier(ActiveLearner):
         return self
 
     def predict(self, X):
-        """Labels of new samples.
+        """Labels of new samples: the most probable classes.
 
         Parameters
         ----------
@@ -238,11 +238,16 @@ class LANDClassifier(ActiveLearner):
         NotFittedError
             If no label is known.
         """
-        winners = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[winners]
+        X = self._check_X_to_predict(X)
+        if self._settings.metric == "precomputed":
+            return self.classes_[self._proba_of_graph(X).argmax(axis=1)]
+        return self.classes_[self._in_blocks(self._voters().predict, X)]
 
     def predict_proba(self, X):
         """Probabilities of the classes for new samples: those of their neighbours, weighted by 1 / distance^2.
+
+        Above 500 distinct samples the neighbours come from a search that may miss some of the nearest, as long as that
+        changes the labels of no more than one in 200. The result for a row does not depend on the rows beside it.
 
         Parameters
         ----------
@@ -259,15 +264,10 @@ class LANDClassifier(ActiveLearner):
         NotFittedError
             If no label is known.
         """
-        check_is_fitted(self)
-        X = self._check_X(X, self._settings.metric, reset=False)
-        if not len(self.labeled_indices_):
-            raise NotFittedError(NOTHING_KNOWN)
-        if self._settings.metric == "euclidean":
-            X = self._frame.place(X)
-        distances, neighbors = self._index.kneighbors(X)
-        theirs = self.label_distribution_[self._points.first[neighbors]]
-        return np.einsum("qk,qkc->qc", inverse_square_weights(distances), theirs)
+        X = self._check_X_to_predict(X)
+        if self._settings.metric == "precomputed":
+            return self._proba_of_graph(X)
+        return self._in_blocks(self._voters().predict_proba, X)
 
     def _check_params(self):
         for name, least in (("n_neighbors", 1), ("n_eigenpairs", 1), ("density_neighbors", 1), ("n_steps", 1)):
@@ -294,6 +294,26 @@ class LANDClassifier(ActiveLearner):
         )
         return check_distance_graph(X, square=reset) if metric == "precomputed" else X
 
+    def _check_X_to_predict(self, X):
+        check_is_fitted(self)
+        X = self._check_X(X, self._settings.metric, reset=False)
+        if not len(self.labeled_indices_):
+            raise NotFittedError(NOTHING_KNOWN)
+        return X
+
+    def _proba_of_graph(self, graph):
+        return weighted_mean(self.label_distribution_, *self._index.kneighbors(graph))
+
+    def _voters(self):
+        # made when first asked for; two threads that ask at once make the same
+        if "voters" not in self._made:
+            self._made["voters"] = self._index.voters(self._points.of_points(self.label_distribution_))
+        return self._made["voters"]
+
+    def _in_blocks(self, verb, X):
+        parts = (self._frame.place(part) for part in in_blocks(X))
+        return np.concatenate([verb(part, self.n_neighbors_, self._settings.n_jobs) for part in parts])
+
     def _fit_graph(self, X):
         """Everything that does not depend on labels."""
         # the walk steps between distinct rows, lest a heap of equal ones swallow it; density and masses count samples
@@ -304,14 +324,14 @@ class LANDClassifier(ActiveLearner):
         X = points.of_points(X)
         self.n_neighbors_, n_density = (min(k, X.shape[0] - 1) for k in (self.n_neighbors, self.density_neighbors))
         self._log(f"neighbours of {X.shape[0]} samples")
-        self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric=self.metric, n_jobs=self.n_jobs)
         if self.metric == "precomputed":
             distances, indices = neighbors_of_graph(X, self.n_neighbors_, n_density)
+            self._index = NearestNeighbors(n_neighbors=self.n_neighbors_, metric="precomputed").fit(X)
         else:
             X = self._frame.place(X)
             distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng, n_jobs)
             distances = distances * self._frame.unit
-        self._index.fit(X)
+            self._index = PointIndex.of(X, indices[:, : self.n_neighbors_])
         self._log("graph and its spectrum")
         density = kernel_density(distances[:, :n_density], indices[:, :n_density], points.counts)
         k = self.n_neighbors_
@@ -330,6 +350,7 @@ class LANDClassifier(ActiveLearner):
     def _learn(self, is_new=True):
         """Everything that depends on labels."""
         self.classes_, codes = np.unique(self._labels, return_inverse=True)
+        self._made = {}
         for name in ("transduction_", "label_distribution_", "_margins"):
             vars(self).pop(name, None)
         if len(self.classes_):

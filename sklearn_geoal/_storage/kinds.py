@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
 from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 
@@ -148,6 +149,15 @@ def _unpack_sparse(reader, name, *parts):
     return matrix
 
 
+def _pack_points_tree(value, writer):
+    return [writer.pack(part) for part in (value.data, value.boxsize, value.leafsize)]
+
+
+def _unpack_points_tree(reader, *parts):
+    data, boxsize, leafsize = map(reader.value, parts)
+    return cKDTree(data, leafsize, boxsize=boxsize)
+
+
 def _pack_random_state(value, writer):
     state = value.get_state(legacy=False)
     if state["bit_generator"] != "MT19937":
@@ -241,6 +251,7 @@ KINDS = {
     "random_state": Kind((np.random.RandomState,), _pack_random_state, _unpack_random_state, shared=True),
     "generator": Kind((np.random.Generator,), _pack_generator, _unpack_generator, shared=True),
     "kd_tree": Kind((KDTree, BallTree), pack_neighbors_tree, unpack_neighbors_tree, shared=True),
+    "points_tree": Kind((cKDTree,), _pack_points_tree, _unpack_points_tree, shared=True),
     "decision_tree": Kind((Tree,), pack_decision_tree, unpack_decision_tree, shared=True),
     "loss": Kind(tuple(LOSSES.values()), pack_loss, unpack_loss),
     "partial": Kind((functools.partial,), _pack_partial, _unpack_partial),

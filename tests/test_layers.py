@@ -38,6 +38,7 @@ ONLY_IN = {
     "rasterio": {"datasets", "scenes"},
     "xarray": {"scenes"},
     "dask": {"scenes"},
+    "geopandas": {"scenes"},
     "torch": {"_torch", "_nets", "_manifolds", "augment", *DEEP},
 }
 NEVER_IN = {"numpy": {"_nets", "_manifolds"}, "sklearn": {"_nets", "_manifolds"}}

@@ -478,3 +478,22 @@ def test_segmentation_from_estimator_predicts_the_images():
 def test_segmentation_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         SegmentationDisplay.from_predictions(**arguments)
+
+
+def test_classes_of_a_map_have_the_colours_that_are_given():
+    y = np.repeat(["sea", "land", "ice"], 4)
+    named = {"sea": "#0000ff", "land": "green", "ice": (1.0, 1.0, 1.0)}
+    by_name = ClassificationMapDisplay.from_predictions(y, scene_shape=(3, 4), colors=named)
+    listed = ClassificationMapDisplay.from_predictions(y, scene_shape=(3, 4), colors=["white", "green", "blue"])
+    for display in (by_name, listed):
+        picture = display.ax_[-1].images[0].get_array()
+        assert picture[0, 0, :3].tolist() == [0, 0, 1] and picture[2, 0, :3].tolist() == [1, 1, 1]
+        handles = display.ax_[-1].get_legend().legend_handles
+        assert handles[0].get_facecolor()[:3] == (1, 1, 1)
+    for colors, message in (
+        ({"sea": "blue"}, r"colors lacks the classes \['ice', 'land'\]"),
+        (["blue"], "colors has 1 colours for 3 classes"),
+        (["blue", "nocolour", "red"], "colors has 'nocolour', expected colours"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ClassificationMapDisplay.from_predictions(y, scene_shape=(3, 4), colors=colors)

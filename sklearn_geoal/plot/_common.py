@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import to_rgb
+from matplotlib.colors import is_color_like, to_rgb
 from matplotlib.patches import Patch
 from sklearn.decomposition import PCA
 
@@ -13,13 +13,33 @@ from .._validation import as_random_state
 UNLABELED = "#D0D0D0"
 
 
-def class_colors(n_classes):
-    """RGB of each class, and in the last row, which index -1 finds, of the unlabelled: (n_classes + 1, 3)."""
-    if n_classes <= len(PALETTE):
+def class_colors(n_classes, colors=None):
+    """RGB of each class, and in the last row, which index -1 finds, of the unlabelled: (n_classes + 1, 3).
+
+    ``colors`` has one for each class; None takes well-distinguished ones.
+    """
+    if colors is None and n_classes <= len(PALETTE):
         colors = PALETTE[:n_classes]
-    else:
+    elif colors is None:
         colors = plt.colormaps["turbo"](np.linspace(0, 1, n_classes))[:, :3]
     return np.array([to_rgb(color) for color in [*colors, UNLABELED]])
+
+
+def colors_in_order(colors, classes, names):
+    """Colours in the order of the classes, from a mapping of classes or names to colours, or a list; None stays."""
+    if colors is None:
+        return None
+    if isinstance(colors, dict):
+        lacking = [n for c, n in zip(classes.tolist(), names, strict=True) if c not in colors and n not in colors]
+        if lacking:
+            raise ValueError(f"colors lacks the classes {lacking}: give one for each.")
+        colors = [colors.get(c, colors.get(n)) for c, n in zip(classes.tolist(), names, strict=True)]
+    if len(colors) != len(classes):
+        raise ValueError(f"colors has {len(colors)} colours for {len(classes)} classes, {names}: give one for each.")
+    for color in colors:
+        if not is_color_like(color):
+            raise ValueError(f'colors has {color!r}, expected colours as matplotlib reads them, such as "#1f77b4".')
+    return list(colors)
 
 
 def encode_jointly(targets, labels, missing_label):
@@ -57,9 +77,9 @@ def names_of(classes, display_labels):
     return names
 
 
-def class_handles(class_names, codes):
+def class_handles(class_names, codes, colors=None):
     """Entries of a legend: all classes, and the unlabelled if there are any."""
-    colors = class_colors(len(class_names))
+    colors = class_colors(len(class_names), colors)
     handles = [Patch(facecolor=colors[i], label=name) for i, name in enumerate(class_names)]
     return handles + ([Patch(facecolor=colors[-1], label="unlabelled")] if (codes == -1).any() else [])
 
@@ -72,9 +92,9 @@ def add_legend(ax, handles):
     )
 
 
-def add_class_legend(ax, class_names, codes):
+def add_class_legend(ax, class_names, codes, colors=None):
     """Names of all classes right of the axes, and of the unlabelled if there are any."""
-    add_legend(ax, class_handles(class_names, codes))
+    add_legend(ax, class_handles(class_names, codes, colors))
 
 
 def drawing_order(codes, max_points, random_state):

@@ -9,6 +9,7 @@ from ._common import (
     accuracy_of_codes,
     add_class_legend,
     class_colors,
+    colors_in_order,
     encode_jointly,
     legend_shape,
     names_of,
@@ -60,6 +61,8 @@ class ClassificationMapDisplay:
         RGB picture of the scene in [0, 1].
     queries : ndarray of int of shape (n_queries,), default=None
         Pixels to ring in the first panel, numbered line by line.
+    colors : list of colours of length n_classes, default=None
+        Colours of the classes, as matplotlib reads them. None: well-distinguished ones.
 
     Attributes
     ----------
@@ -81,12 +84,13 @@ class ClassificationMapDisplay:
     ['Truth', 'Prediction, accuracy 0.875']
     """
 
-    def __init__(self, prediction, class_names, *, truth=None, picture=None, queries=None):
+    def __init__(self, prediction, class_names, *, truth=None, picture=None, queries=None, colors=None):
         self.prediction = prediction
         self.class_names = class_names
         self.truth = truth
         self.picture = picture
         self.queries = queries
+        self.colors = colors
 
     def plot(self, ax=None):
         """Draw the panels side by side.
@@ -108,7 +112,7 @@ class ClassificationMapDisplay:
         """
         accuracy = accuracy_of_codes(self.truth, self.prediction)
         title = "Prediction" if accuracy is None else f"Prediction, accuracy {accuracy:.3f}"
-        colors = class_colors(len(self.class_names))
+        colors = class_colors(len(self.class_names), self.colors)
         panels = [("Scene", self.picture)] if self.picture is not None else []
         panels += [("Truth", colors[self.truth])] if self.truth is not None else []
         panels += [(title, colors[self.prediction])]
@@ -137,7 +141,7 @@ class ClassificationMapDisplay:
             for width, color in ((2.4, "black"), (1.0, "white")):
                 axes[0].scatter(columns, rows, s=28, facecolors="none", edgecolors=color, linewidths=width)
         shown = self.prediction if self.truth is None else np.stack([self.truth, self.prediction])
-        add_class_legend(axes[-1], self.class_names, shown)
+        add_class_legend(axes[-1], self.class_names, shown, self.colors)
         self.ax_ = axes
         self.figure_ = axes[-1].figure
         return self
@@ -154,6 +158,7 @@ class ClassificationMapDisplay:
         queries=None,
         labels=None,
         display_labels=None,
+        colors=None,
         missing_label="auto",
         ax=None,
     ):
@@ -167,7 +172,7 @@ class ClassificationMapDisplay:
             The pixels of the scene, line by line; also drawn in false colour.
         y : array-like of shape (height * width,), default=None
             True labels, missing where they are unknown.
-        scene_shape, bands, queries, labels, display_labels, missing_label, ax
+        scene_shape, bands, queries, labels, display_labels, colors, missing_label, ax
             As for :meth:`from_predictions`.
 
         Returns
@@ -184,6 +189,7 @@ class ClassificationMapDisplay:
             queries=queries,
             labels=labels,
             display_labels=display_labels,
+            colors=colors,
             missing_label=missing_label,
             ax=ax,
         )
@@ -200,6 +206,7 @@ class ClassificationMapDisplay:
         queries=None,
         labels=None,
         display_labels=None,
+        colors=None,
         missing_label="auto",
         ax=None,
     ):
@@ -227,6 +234,10 @@ class ClassificationMapDisplay:
             to keep the colours of several maps alike.
         display_labels : array-like of str of shape (n_classes,), default=None
             Names of the classes, in the same order.
+        colors : dict or list of length n_classes, default=None
+            Colours of the classes as matplotlib reads them: a mapping from class, or its name, to colour, such as
+            :func:`~sklearn_geoal.scenes.colors_from` reads from a map, or a list in the order of `labels`. By default
+            well-distinguished ones.
         missing_label : "auto", None, scalar or str, default="auto"
             The marker of a missing label.
         ax : matplotlib Axes or array-like of them, default=None
@@ -251,11 +262,13 @@ class ClassificationMapDisplay:
         for name, target in zip(("y_pred", "y_true"), codes, strict=False):
             check_fills(name, len(target), scene_shape)
         maps = [target.reshape(scene_shape) for target in codes]
+        names = names_of(classes, display_labels)
         display = cls(
             maps[0],
-            names_of(classes, display_labels),
+            names,
             truth=None if y_true is None else maps[1],
             picture=None if scene is None else _false_color(scene, scene_shape, bands),
             queries=None if queries is None else check_indices("queries", queries, maps[0].size),
+            colors=colors_in_order(colors, classes, names),
         )
         return display.plot(ax=ax)

@@ -274,7 +274,7 @@ class Scene:
     def _open_mask(self, mask):
         if mask is None:
             return None
-        source = source_of(mask, "nearest", self._grid())
+        source = source_of(mask, "nearest", self.grid)
         if source.shape[1:] != self.scene_shape or source.shape[0] not in (1, self.n_bands):
             raise ValueError(
                 f"The mask has shape {source.shape}, expected {(1, *self.scene_shape)}, or {self.n_bands} layers, one "
@@ -282,8 +282,9 @@ class Scene:
             )
         return source
 
-    def _grid(self):
-        """The grid as that of a raster, if the scene has a place."""
+    @property
+    def grid(self):
+        """The grid as that of a raster file, None if the scene has no place."""
         if isinstance(self._source, RasterSource):
             return self._source.grid
         if self.transform is None:

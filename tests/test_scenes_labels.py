@@ -1,0 +1,155 @@
+"""Labels from rasters, polygons and points; queries as points and back."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from test_scenes import CRS, TRANSFORM, write
+
+from sklearn_geoal.scenes import colors_from, labels_from, open_scene, predict_scene, queries_to_vector
+
+geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed")
+shapely = pytest.importorskip("shapely", reason="shapely is not installed")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write(tmp_path / "scene.tif", np.random.RandomState(0).rand(2, 30, 40))
+
+
+def corner(row, column):
+    return TRANSFORM @ (column, row)
+
+
+def square(top, bottom, left, right):
+    return shapely.Polygon([corner(top, left), corner(top, right), corner(bottom, right), corner(bottom, left)])
+
+
+def features(classes, geometries, crs=CRS, **columns):
+    return geopandas.GeoDataFrame({"class": classes, **columns}, geometry=geometries, crs=crs)
+
+
+def test_rasters(path, tmp_path):
+    labels = np.zeros((30, 40), dtype=np.uint8)
+    labels[3:6, 4:9], labels[10:12], labels[20] = 1, 200, 9
+    expected = np.where(labels.ravel() == 0, -1, labels.ravel().astype(int))
+    np.testing.assert_array_equal(labels_from(path, labels), expected)
+    file = write(tmp_path / "labels.tif", labels[None], nodata=9)
+    np.testing.assert_array_equal(labels_from(path, file), np.where(expected == 9, -1, expected))
+    np.testing.assert_array_equal(labels_from(path, labels, unlabeled=9) == -1, labels.ravel() == 9)
+    np.testing.assert_array_equal(labels_from(path, np.ma.masked_equal(labels.astype(float), 200))[400:440], -1)
+    with pytest.raises(ValueError, match="expected one layer of the scene's 30 x 40 pixels"):
+        labels_from(path, labels[1:])
+    with pytest.raises(ValueError, match="-1 or fractions"):
+        labels_from(path, labels - 0.5)
+    with pytest.raises(ValueError, match="No pixel of the scene is labelled"):
+        labels_from(path, np.zeros((30, 40)))
+    with pytest.raises(ValueError, match="must cover the same rectangle"):
+        labels_from(path, write(tmp_path / "off.tif", labels[None], transform=TRANSFORM @ TRANSFORM.translation(9, 9)))
+
+
+@pytest.mark.parametrize("crs", [CRS, "EPSG:4326", "EPSG:3857"])
+def test_polygons_of_any_crs(path, crs):
+    squares = [square(2, 7, 3, 11), square(20, 25, 30, 40), square(0, 1, 0, 1), square(8, 9, 0, 1)]
+    given = features(["water", "forest", None, ""], squares).to_crs(crs)
+    y = labels_from(path, given).reshape(30, 40)
+    expected = np.full((30, 40), None, dtype=object)
+    expected[2:7, 3:11], expected[20:25, 30:40] = "water", "forest"
+    assert (y == expected).all()
+
+
+def test_touched_pixels_and_small_polygons(path):
+    small = features([3], [square(4.6, 4.9, 5.6, 6.2)])
+    with pytest.warns(UserWarning, match="1 of 1 features hold no centre"), pytest.raises(ValueError, match="No pixel"):
+        labels_from(path, small)
+    y = labels_from(path, small, all_touched=True).reshape(30, 40)
+    assert y.dtype.kind == "i" and np.argwhere(y == 3).tolist() == [[4, 5], [4, 6]]
+
+
+def test_overlaps(path):
+    given = features([1, 2], [square(0, 10, 0, 10), square(5, 15, 5, 15)])
+    with pytest.raises(ValueError, match="25 pixels lie in features of several classes, the one in row 5, column 5"):
+        labels_from(path, given)
+    assert labels_from(path, given, overlap="first").reshape(30, 40)[7, 7] == 1
+    assert labels_from(path, given, overlap="last").reshape(30, 40)[7, 7] == 2
+    same = features([1, 1], [square(0, 10, 0, 10), square(5, 15, 5, 15)])
+    assert (labels_from(path, same) == 1).sum() == 175
+
+
+def test_features_outside_are_counted(path):
+    given = features(["a", "b"], [square(0, 5, 0, 5), square(100, 110, 0, 5)])
+    with pytest.warns(UserWarning, match="1 of 2 features lie outside of the scene"):
+        assert (labels_from(path, given) == "a").sum() == 25
+
+
+def test_columns(path):
+    given = features([1.0, np.nan], [square(0, 5, 0, 5), square(9, 12, 0, 5)], name=["x", "y"])
+    assert np.unique(labels_from(path, given)).tolist() == [-1, 1]  # "class" where there is one
+    assert set(labels_from(path, given, column="name")) == {"x", "y", None}
+    with pytest.raises(ValueError, match="no column 'kind'; the features have 'class', 'name'"):
+        labels_from(path, given, column="kind")
+    with pytest.raises(ValueError, match="Say with column which of 'kind', 'name' names the class"):
+        labels_from(path, given.rename(columns={"class": "kind"}))
+    with pytest.raises(ValueError, match="expected text or whole numbers"):
+        labels_from(path, given.assign(**{"class": 0.5}))
+    with pytest.raises(ValueError, match="column 'class' is empty"):
+        labels_from(path, given.assign(**{"class": None}))
+
+
+def test_what_does_not_go_together(path, tmp_path):
+    given = features([1], [square(0, 5, 0, 5)])
+    with pytest.raises(ValueError, match="The features have no coordinate reference system, .*32633"):
+        labels_from(path, given.set_crs(None, allow_override=True))
+    with pytest.raises(ValueError, match="The scene has no coordinate reference system"):
+        labels_from(write(tmp_path / "nowhere.tif", np.zeros((1, 30, 40)), crs=None), given)
+    with pytest.raises(ValueError, match="no transform"):
+        labels_from(np.zeros((1, 30, 40)), given)
+    with pytest.raises(FileNotFoundError, match="There is no file none.gpkg"):
+        labels_from(path, "none.gpkg")
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".shp"])
+def test_queries_come_back_answered_in_their_own_pixels(path, tmp_path, suffix):
+    scene = open_scene(path)
+    rows = np.random.RandomState(0).permutation(scene.n_pixels)  # every pixel
+    target = tmp_path / f"queries{suffix}"
+    target.write_text("old")
+    queries_to_vector(scene, rows, target, scores=np.arange(scene.n_pixels) / 7)
+    points = geopandas.read_file(target)
+    assert points["rank"].tolist() == list(range(1, 1201)) and points["class"].isna().all()
+    assert (points["row"] * 40 + points["col"]).tolist() == rows.tolist()
+    np.testing.assert_allclose(points["score"], rows / 7)
+    assert points.crs.to_epsg() == (4326 if suffix == ".geojson" else 32633)
+    points["class"] = [f"c{row % 5}" for row in rows]
+    points.to_file(target)
+    assert labels_from(path, target, column="class").tolist() == [f"c{row % 5}" for row in range(1200)]
+    assert not list(tmp_path.glob(".queries*"))
+
+
+def test_queries_that_cannot_be_written(path, tmp_path):
+    with pytest.raises(ValueError, match="path must end in .geojson"):
+        queries_to_vector(path, [1], tmp_path / "q.csv")
+    with pytest.raises(IndexError):
+        queries_to_vector(path, [5000], tmp_path / "q.gpkg")
+    with pytest.raises(ValueError, match="inconsistent"):
+        queries_to_vector(path, [1, 2], tmp_path / "q.gpkg", scores=[1.0])
+
+
+def test_colors_of_a_map_by_name(path, tmp_path):
+    X = open_scene(path).to_rows()
+    model = LogisticRegression().fit(X, np.where(X[:, 0] > 0.5, "sea", "land"))
+    paths = predict_scene(model, path, tmp_path / "map.tif", colors={"sea": "#0102ff", "land": "#00ff00"})
+    assert colors_from(paths.label) == {"sea": "#0102ff", "land": "#00ff00"}
+    assert predict_scene(model, path, tmp_path / "again.tif", colors=colors_from(paths.label))
+    with pytest.raises(ValueError, match="no colour table"):
+        colors_from(paths.confidence)
+
+
+def test_polygons_of_a_real_scene_are_its_label_raster(data_home):
+    folder = data_home / "ndvi_series"
+    scene = open_scene(folder / "ndvi_68dates.tif")
+    raster = labels_from(scene, folder / "lulc.tif")
+    polygons = labels_from(scene, folder / "lulc.gpkg", column="LULC_ID", overlap="last")
+    np.testing.assert_array_equal(np.where(polygons == 0, -1, polygons), raster)
+    names = labels_from(scene, folder / "lulc.gpkg", column="LULC_NAME", overlap="last")
+    codes = {"cultivated land": 1, "forest": 2, "grassland": 3, "schrubland": 4, "artificial surface": 8, None: -1}
+    np.testing.assert_array_equal([codes[name] for name in names], raster)

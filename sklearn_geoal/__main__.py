@@ -102,8 +102,8 @@ def _queries(args):
     n_fitted = len(learner.query_scores_)
     if n_fitted != scene.n_pixels:
         raise ValueError(
-            f"{Path(args.model).name} was fitted to {n_fitted} rows, but the scene has {scene.n_pixels} pixels: queries "
-            "are rows of what was fitted."
+            f"{Path(args.model).name} was fitted to {n_fitted} rows, but the scene has {scene.n_pixels} pixels: "
+            "queries are rows of what was fitted."
         )
     return [queries_to_vector(scene, rows, args.output, scores=learner.query_scores_)]
 

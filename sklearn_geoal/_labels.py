@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from ._arrays import strings_as_objects, tensor_as_array
 from ._warnings import warn
 
 # codes of samples and pixels that have no class: to be learned about, or to be left out
@@ -204,15 +205,13 @@ def keeping_masks(y):
     """Labels of any shape as an array, a masked one where y is one or a list of some."""
     if isinstance(y, (list, tuple)) and any(map(np.ma.isMaskedArray, y)):
         return np.ma.stack(y)
+    y = tensor_as_array(y)
     y = strings_as_objects(y if np.ma.isMaskedArray(y) else np.asarray(y))
+    if y.dtype.kind == "V" or (y.dtype.kind == "O" and not y.ndim):
+        raise ValueError(f"Labels must be an array of strings or numbers; got {y!r}.")
     if y.dtype.kind == "O":
-        _refuse_tuples(y.flat)
+        _refuse_collections(y.flat)
     return y
-
-
-def strings_as_objects(y):
-    """An array of numpy's StringDType, which few functions take, as one of objects; any other array as it is."""
-    return y.astype(object) if y.dtype.kind == "T" else y
 
 
 def is_masked_pair(first, second):
@@ -231,17 +230,18 @@ def _as_label_array(y):
     """One-dimensional numpy array of labels and markers as they are; what is masked becomes None."""
     if hasattr(y, "to_numpy"):
         y = y.to_numpy()
+    y = tensor_as_array(y)
     if isinstance(y, np.ndarray):
         y = strings_as_objects(y)
     if isinstance(y, np.ma.MaskedArray):
         y = np.where(np.ma.getmaskarray(y), None, np.ma.getdata(y))
     if isinstance(y, (list, tuple)):
-        _refuse_tuples(y)
+        _refuse_collections(y, tuple)
         if len({isinstance(value, str) for value in y}) == 2:
             y = np.array(y, dtype=object)  # or numpy would make strings of the markers: "nan", "None", "-1"
     y = np.asarray(y)
     if y.dtype.kind == "O":
-        _refuse_tuples(y.flat)
+        _refuse_collections(y.flat)
     if y.dtype.kind in "US" and y.ndim == 1:
         return y
     if y.ndim == 2 and y.shape[1] == 1:
@@ -257,10 +257,11 @@ def _as_label_array(y):
     return y
 
 
-def _refuse_tuples(y):
-    for value in y:
-        if isinstance(value, tuple):
-            raise ValueError(f"Each label must be one string or number; got the tuple {value!r}: make it one string.")
+def _refuse_collections(labels, kinds=(tuple, list, set, frozenset, dict)):
+    for value in labels:
+        if isinstance(value, kinds):
+            kind = type(value).__name__
+            raise ValueError(f"Each label must be one string or number; got the {kind} {value!r}: make it one string.")
 
 
 def _auto_labeled(y):

@@ -60,10 +60,11 @@ def scaling_of_bands(X):
     warn_of_far_values(spread.far(X))
     mean, std = spread.mean_and_std(X)
     scale = np.fmax(std, spread.own_reach)
-    usual = np.median(scale[std > 0]) if std.any() else 1.0
+    usual = _median(scale[std > 0]) if std.any() else 1.0
     return Scaling(mean, np.where(std > 0, np.maximum(scale, usual / _MAX_GAIN), usual), LIMIT)
 
 
+@np.errstate(over="ignore")  # halves are taken of what might leave the range, the rest is cut
 def scaling_of_values_by_bands(X):
     """One location and one scale for all values, and the units as they are; constant bands far off lie at 0.
 
@@ -73,12 +74,13 @@ def scaling_of_values_by_bands(X):
     warn_of_far_values(spread.far(X))
     mean, std = spread.mean_and_std(X)
     # where no band varies there are no others to be far from
-    odd = (std == 0) & std.any() & (np.abs(mean - np.median(mean)) > FAR * np.median(spread.reach))
-    peak = np.abs(mean).max() + std.max() or 1.0  # divided out: squares of huge or tiny values leave the range
+    odd = (std == 0) & std.any() & (np.abs(mean - _median(mean)) > FAR * _median(spread.reach))
+    # divided out: squares of huge or tiny values leave the range
+    peak = np.abs(mean).max() / 2 + std.max() / 2 or 1.0
     common = mean[~odd].mean()
     variance = np.mean((std[~odd] / peak) ** 2 + ((mean[~odd] - common) / peak) ** 2)
-    scale = float(peak * np.sqrt(variance))
-    scale = scale if scale > np.finfo(X.dtype).eps * peak else 1.0  # below, values differ by rounding only
+    scale = min(float(peak * np.sqrt(variance)), np.finfo(np.float64).max)
+    scale = scale if scale / 2 > np.finfo(X.dtype).eps * peak else 1.0  # below, values differ by rounding only
     deviation = np.sqrt((std / scale) ** 2 + ((mean - common) / scale) ** 2)
     return Scaling(np.where(odd, mean, common), scale, LIMIT * np.maximum(np.where(odd, 1, deviation), 1))
 
@@ -104,7 +106,7 @@ class Spread(NamedTuple):
     def of(cls, X, max_rows=_MAX_ROWS):
         """The spread of rows X, of some of them if they are many: (n, bands)."""
         sample = X[:: -(-len(X) // max_rows)].astype(np.float64)
-        center = np.median(sample, axis=0)
+        center = _median(sample)
         with np.errstate(over="ignore"):
             deviations = np.abs(sample - center)
         deviations[deviations == 0] = np.nan  # the background of images, zeros of counts: they say nothing of a spread
@@ -113,7 +115,8 @@ class Spread(NamedTuple):
 
     def bounds(self, factor):
         """What lies so many usual distances from the median, below and above."""
-        return self.center - factor * self.reach, self.center + factor * self.reach
+        with np.errstate(over="ignore"):  # beyond the range of floats nothing is far
+            return self.center - factor * self.reach, self.center + factor * self.reach
 
     def cut(self, X, factor):
         """X, cut at so many usual distances from the median; X itself if nothing is."""
@@ -147,6 +150,12 @@ def warn_of_far_values(far):
         )
 
 
+def _median(values):
+    """Median along the first axis, of halves, as the sum of two huge values leaves the range."""
+    return 2 * np.median(values / 2, axis=0)
+
+
+@np.errstate(over="ignore")
 def _usual(deviations):
     """Mean of the smaller deviations in each column, without those that are NaN: -> (bands,), NaN where there is none.
 

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
+from ._arrays import strings_as_objects, tensor_as_array
 from ._warnings import warn
 
 LEAVE_OUT = (
@@ -110,7 +111,19 @@ def check_fills(name, n_rows, scene_shape):
 
 
 def masked_as_nan(X):
-    """X with NaN where a masked array, or one in a list, is masked; anything else as it is."""
+    """X with NaN where a masked array, or one in a list, is masked, and a tensor as an array; anything else as it is.
+
+    Raises
+    ------
+    TypeError
+        If X is a tensor that numpy cannot read.
+    ValueError
+        If X is a data frame without columns.
+    """
+    X = tensor_as_array(X)
+    X = strings_as_objects(X) if isinstance(X, np.ndarray) else X
+    if hasattr(X, "columns") and not len(X.columns):
+        raise ValueError(f"X has no columns: it is a data frame of shape {X.shape}; at least one feature is needed.")
     if isinstance(X, (list, tuple)) and any(map(np.ma.isMaskedArray, X)):
         return [masked_as_nan(part) for part in X]
     if not np.ma.isMaskedArray(X):
@@ -127,11 +140,19 @@ def validate_complete(estimator, X, **form):
         If X is invalid.
     """
     try:
-        return validate_data(estimator, masked_as_nan(X), **form)
+        X = validate_data(estimator, masked_as_nan(X), **form)
     except ValueError as error:
         if "contains NaN" not in str(error):
             raise
         raise ValueError(f"{error}\n{LEAVE_OUT}") from None
+    check_not_empty(X)
+    return X
+
+
+def check_not_empty(X):
+    """Raise ValueError if images have no bands or no pixels, which scikit-learn does not look for."""
+    if 0 in X.shape:
+        raise ValueError(f"X has shape {X.shape}, expected at least one band and one pixel in each image.")
 
 
 def validate_rows(estimator, X, reset):

@@ -4,7 +4,7 @@ import sys
 import warnings
 
 # what stands between that line and the package: scikit-learn's pipelines and searches, and what runs these and networks
-_BETWEEN = {"sklearn_geoal", "sklearn", "joblib", "skorch", "torch", "skactiveml", "modAL", "contextlib"}
+_BETWEEN = {"sklearn_geoal", "sklearn", "joblib", "skorch", "torch", "numpy", "skactiveml", "modAL", "contextlib"}
 
 
 def warn(message, category=UserWarning):

@@ -10,6 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import Bunch, check_array, check_consistent_length, check_scalar, column_or_1d
 
 from ._active.queries import find_learner, fit_learner
+from ._arrays import as_sequence
 from ._labels import encode_labels, is_auto
 from ._validation import as_random_state, check_candidates, check_choice, check_indices, masked_as_nan
 
@@ -108,6 +109,7 @@ class LabeledStratifiedKFold(StratifiedKFold):
         if y is None:
             raise ValueError("LabeledStratifiedKFold splits by the labels, but y is None: give the labels as y.")
         check_consistent_length(X, y)
+        y = as_sequence(y)
         has_masks = _holds_masks(y)
         if has_masks:
             classes, codes = _mark_images(y, self.missing_label, self.ignore_label)

@@ -22,6 +22,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_geoal import DDALQueryStrategy, LANDClassifier, interop
 from sklearn_geoal.interop import ModALQueryStrategy
 from sklearn_geoal.model_selection import label_efficiency_curve
+from sklearn_geoal.preprocessing import ValidRows
 
 pytest.importorskip("skactiveml", reason="needs scikit-activeml, of the extra al")
 
@@ -99,6 +100,22 @@ def test_utilities_are_the_scores_of_what_can_still_be_picked(partly):
             np.testing.assert_array_equal(row[open_], scores[open_])
             open_[index] = False
     assert np.isin(indices, candidates).all()
+
+
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_rows_that_are_not_valid_are_the_business_of_the_learner(partly, is_masked):
+    X, y = partly
+    gone = np.isin(np.arange(90), [3, 40, 41, 77])
+    given = np.ma.masked_array(X, np.column_stack([gone, gone])) if is_masked else np.where(gone[:, None], np.nan, X)
+    rows = ValidRows(LANDClassifier(random_state=0))
+    indices, utilities = SkactivemlQueryStrategy(rows).query(given, y, batch_size=9, return_utilities=True)
+    np.testing.assert_array_equal(indices, clone(rows).fit(given, y).query(9))
+    np.testing.assert_array_equal(np.isnan(utilities[0]), gone | ~np.isnan(y))
+    assert SkactivemlQueryStrategy(make_pipeline(rows)).query(given, y, candidates=[40, 50, 41]) == [50]
+    with pytest.raises(ValueError, match="but only 1 .*candidates"):
+        SkactivemlQueryStrategy(rows).query(given, y, candidates=[40, 50, 41], batch_size=2)
+    with pytest.raises(ValueError, match=r"contains NaN(.|\n)*ValidRows"):
+        strategy().query(given, y)
 
 
 def test_a_mask_of_candidates_is_its_indices(partly):

@@ -10,7 +10,7 @@ import sklearn_geoal
 PACKAGE = Path(sklearn_geoal.__file__).parent
 
 FLOORS = (
-    {"_warnings"},
+    {"_arrays", "_warnings"},
     {"__init__", "_colors", "_files", "_labels", "_scaling", "_validation"},  # the checks lie under everything else
     {"_storage"},
     {"_torch", "_manifolds"},

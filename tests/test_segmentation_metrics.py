@@ -138,3 +138,12 @@ def test_either_masks_or_counts(measure):
     ):
         with pytest.raises(ValueError, match=message):
             measure(**arguments)
+
+
+def test_integers_at_the_ends_of_their_range_are_told_apart():
+    large = np.array([0, 2**64 - 1], dtype=np.uint64)  # the second would be -1 as a signed one
+    np.testing.assert_array_equal(confusion(large, large), np.eye(2))
+    with pytest.raises(ValueError, match="which is none of the labels"):
+        confusion(large, large, labels=[-1, 0])
+    for ends in ([-(2**63), -(2**63) + 1], [2**63 - 2, 2**63 - 1]):
+        np.testing.assert_array_equal(confusion(ends, ends), np.eye(2))

@@ -154,26 +154,34 @@ class Frame(NamedTuple):
     """Where points lie, and a unit of distance: in it neither an offset nor the units cost distances their digits.
 
     spread : Spread, beyond which points are drawn near: one marker of missing data would set the unit of all
-    location : ndarray of shape (n_features,), the mean of the points
-    unit : float, the largest deviation from it
+    scale : float, a power of two about as large as the largest value, divided out lest huge or tiny values overflow
+    location : ndarray of shape (n_features,), the mean of the points, in units of scale
+    reach : float, the largest deviation from it, in units of scale
     """
 
     spread: Spread
+    scale: float
     location: np.ndarray
-    unit: float
+    reach: float
 
     @classmethod
     def of(cls, X):
         spread = Spread.of(X)
         X = spread.cut(X, FAR)
-        peak = np.abs(X).max() or X.dtype.type(1)  # first, so that the mean of huge values does not overflow
-        Z = X / peak
+        one = X.dtype.type(1)
+        scale = np.ldexp(one, np.frexp(np.abs(X).max() or one)[1] - 1)
+        Z = X / scale
         location = Z.mean(axis=0)
-        return cls(spread, location * peak, (np.abs(Z - location).max() or Z.dtype.type(1)) * peak)
+        return cls(spread, scale, location, np.abs(Z - location).max() or one)
+
+    def in_its_unit(self, distance):
+        """A distance as one in this frame, kept from 0 and from infinity."""
+        with np.errstate(over="ignore"):
+            return np.clip(distance / self.scale / self.reach, 1e-100, 1e100)
 
     def place(self, X):
         """Points in this frame: (n, n_features) -> (n, n_features)."""
-        return (self.spread.cut(X, FAR) - self.location) / self.unit
+        return (self.spread.cut(X, FAR) / self.scale - self.location) / self.reach
 
 
 def tree(Y):

@@ -318,6 +318,7 @@ class LANDClassifier(ActiveLearner):
         """Everything that does not depend on labels."""
         # the walk steps between distinct rows, lest a heap of equal ones swallow it; density and masses count samples
         points, rng, n_jobs = self._points, as_random_state(self.random_state), effective_n_jobs(self.n_jobs)
+        kernel_scale = self.kernel_scale
         if self.metric == "euclidean":
             self._frame = Frame.of(X)
             warn_of_far_values(self._frame.spread.far(X))
@@ -330,12 +331,13 @@ class LANDClassifier(ActiveLearner):
         else:
             X = self._frame.place(X)
             distances, indices = nearest_neighbors(X, max(self.n_neighbors_, n_density), rng, n_jobs)
-            distances = distances * self._frame.unit
+            if isinstance(kernel_scale, Real):
+                kernel_scale = self._frame.in_its_unit(kernel_scale)
             self._index = PointIndex.of(X, indices[:, : self.n_neighbors_])
         self._log("graph and its spectrum")
         density = kernel_density(distances[:, :n_density], indices[:, :n_density], points.counts)
         k = self.n_neighbors_
-        W = kernel_weights(distances[:, :k], indices[:, :k], self.kernel_scale)
+        W = kernel_weights(distances[:, :k], indices[:, :k], kernel_scale)
         self._walk = random_walk(W)
         self.eigenvalues_, eigenvectors = leading_eigenpairs(W, min(self.n_eigenpairs, X.shape[0]), rng)
         coordinates = diffusion_coordinates(self.eigenvalues_, eigenvectors, self.diffusion_time)

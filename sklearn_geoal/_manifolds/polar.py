@@ -20,6 +20,7 @@ _MAX_RADIUS = 350.0
 _SHEET_TOLERANCE = 1e-4
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows lies too far out
 def polar_coordinates(X, model, curvature):
     """Radius in units of 1/sqrt(curvature) and direction of each point: (n, 1 + d), float64, directions of length 1.
 

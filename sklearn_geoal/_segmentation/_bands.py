@@ -11,6 +11,7 @@ _BLOCK_VALUES = 2**20  # 8 MiB of float64, a few times over
 _MAX_IMAGES, _MAX_PIXELS = 64, 100_000
 
 
+@np.errstate(over="ignore")  # bounds beyond the range of floats bound nothing
 def band_location_and_scale(X):
     """Mean and standard deviation of each band over all pixels of all images; the scale of a constant band is 1.
 

@@ -6,7 +6,13 @@ import numpy as np
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import validate_data
 
-from .._validation import check_image_shape, masked_as_nan, validate_complete, warn_of_channels_last
+from .._validation import (
+    check_image_shape,
+    check_not_empty,
+    masked_as_nan,
+    validate_complete,
+    warn_of_channels_last,
+)
 
 
 def validate_images(estimator, X, reset):
@@ -71,8 +77,7 @@ def _as_one_array(X):
 
 def _check_images(X):
     X = check_array(X, allow_nd=True, ensure_all_finite=False, input_name="X")
-    if 0 in X.shape:
-        raise ValueError(f"X has shape {X.shape}, expected at least one band and one pixel in each image.")
+    check_not_empty(X)
     try:
         assert_all_finite(X, input_name="X")
     except ValueError as error:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
+from .._arrays import tensor_as_array
 from .._labels import MISSING, VOID, encode_labels, is_auto, keeping_masks, labeled_mask
 from ..metrics._segmentation import class_codes, is_label
 
@@ -58,6 +59,7 @@ def encode_masks(y, shape, missing_label="auto", ignore_label=None):
         If y does not go with the images or has values that are no classes.
     """
     n_images, _, *sides = shape
+    y = tensor_as_array(y)
     if y is None:
         raise ValueError("The segmenter requires y to be passed, but the target y is None: give a mask for each image.")
     if sides == [1, 1] and getattr(y, "ndim", 1) < 3:

@@ -51,7 +51,8 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            All samples, labelled or not.
+            All samples, labelled or not. Rows with NaN or masked values are for a learner that takes some, such as a
+            :class:`~sklearn_geoal.preprocessing.ValidRows`, which never asks for them.
         y : array-like of shape (n_samples,)
             Labels, those that are not known marked by `missing_label`.
         candidates : array-like of int of shape (n_candidates,) or of bool of shape (n_samples,), default=None
@@ -78,11 +79,14 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         skactiveml.exceptions.MappingError
             If `candidates` are rows of features.
         ValueError
-            If a candidate is labelled, `candidates` is a mask of integers, or nothing is left to ask for.
+            If a candidate is labelled, `candidates` is a mask of integers, fewer than `batch_size` samples are left to
+            ask for, or the learner does not take NaN.
         """
         candidates = None if candidates is None else _masks_as_indices(candidates, len(X))
+        # NaN is the business of the learner, which may take it
+        form = {"allow_nd": True, "ensure_all_finite": "allow-nan"}
         X, y, candidates, batch_size, return_utilities = self._validate_data(
-            masked_as_nan(X), y, candidates, batch_size, return_utilities, reset=True
+            masked_as_nan(X), y, candidates, batch_size, return_utilities, check_X_dict=form
         )
         _, candidates = self._transform_candidates(candidates, X, y, enforce_mapping=True, allow_only_unlabeled=True)
         if not len(candidates):
@@ -95,6 +99,8 @@ class SkactivemlQueryStrategy(SingleAnnotatorPoolQueryStrategy):
         indices = learner.query(batch_size, candidates=candidates)
         if not return_utilities:
             return indices
+        if hasattr(learner, "valid_"):  # others are never asked for
+            candidates = candidates[learner.valid_[candidates]]
         scores = np.full(len(X), np.nan)
         scores[candidates] = learner.query_scores_[candidates]
         utilities = np.tile(scores, (batch_size, 1))

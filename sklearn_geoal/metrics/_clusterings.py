@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from .._labels import is_masked_pair, keeping_masks
-from ._segmentation import is_label
+from ._segmentation import distinct, is_label
 
 
 class JaccardConsensus(NamedTuple):
@@ -100,7 +100,7 @@ def _encode(labels, name):
         raise ValueError(f"{name} contains NaN: give ignore_label=np.nan if such samples do not count.")
     if labels.dtype.kind == "O" and any(label is None for label in labels):
         raise ValueError(f"{name} contains None: put a label there, and give it as ignore_label if it does not count.")
-    return np.unique(labels, return_inverse=True)
+    return distinct(labels, return_inverse=True)
 
 
 def _others_last(chosen, n):

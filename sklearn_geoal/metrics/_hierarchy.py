@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from .._labels import is_masked_pair, is_missing, keeping_masks
+from ._segmentation import distinct
 
 
 def hierarchical_accuracy(y_true, y_pred, levels):
@@ -75,6 +76,7 @@ def _unmasked(y_true, y_pred):
                 f"{name} lacks the class of {np.count_nonzero(missing)} of {len(missing)} samples (NaN or None), such "
                 f"as the sample {missing.argmax()}: leave such samples out."
             )
+        distinct(y)  # scikit-learn fails to sort some kinds of objects without a word about them
     return y_true, y_pred
 
 

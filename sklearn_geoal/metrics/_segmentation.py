@@ -160,7 +160,9 @@ def class_codes(values, classes):
     """Index of each value in the sorted classes, -1 where it is none of them: int64, of the shape of values."""
     if not len(classes):
         return np.full(values.shape, -1, dtype=np.int64)
-    if values.dtype.kind in "biu" and classes.dtype.kind in "biu" and int(classes[-1]) - int(classes[0]) < 2**16:
+    are_integers = all(array.dtype.kind in "biu" and np.can_cast(array.dtype, np.int64) for array in (values, classes))
+    first, last = classes[0], classes[-1]
+    if are_integers and -(2**62) < first and last < 2**62 and int(last) - int(first) < 2**16:
         return _looked_up(values.astype(np.int64), classes.astype(np.int64))
     codes = np.searchsorted(classes, values)
     codes[codes == len(classes)] = 0
@@ -187,6 +189,21 @@ def is_label(values, label):
         plain = [np.nan if is_na(value) else value for value in values.flat]
         values = np.array(plain, dtype=object).reshape(values.shape)
     return values != values if label != label else values == label
+
+
+def distinct(labels, **options):
+    """What numpy.unique gives, for labels that may be of any kind but all of one.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be sorted.
+    """
+    try:
+        return np.unique(labels, **options)
+    except TypeError:
+        kinds = sorted({type(label).__name__ for label in labels.flat})
+        raise ValueError(f"Labels must be all strings or all numbers, since they are sorted; got {kinds}.") from None
 
 
 def _is_stream(y):
@@ -236,8 +253,8 @@ def _distinct(blocks, ignore_label):
     found = []
     for true, pred in blocks:
         _check_same_kind(true, pred)
-        found += map(np.unique, _counted(true, pred, ignore_label))
-    return np.unique(np.concatenate(found)) if found else np.empty(0)
+        found += map(distinct, _counted(true, pred, ignore_label))
+    return distinct(np.concatenate(found)) if found else np.empty(0)
 
 
 def _count(true, pred, labels, ignore_label):

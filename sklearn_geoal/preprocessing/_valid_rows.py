@@ -8,8 +8,9 @@ from sklearn.utils import _safe_indexing, check_consistent_length, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._arrays import as_sequence
 from .._labels import answered_mask, is_auto
-from .._validation import check_candidates, check_indices, masked_as_nan, unchanged_on_error
+from .._validation import check_candidates, check_indices, check_not_empty, masked_as_nan, unchanged_on_error
 
 
 def _last_step(estimator):
@@ -29,7 +30,7 @@ def _if_wrapped_has(verb, of=lambda estimator: estimator):
 
 
 def _take(y, rows):
-    return _safe_indexing(y if isinstance(y, (list, tuple)) or hasattr(y, "shape") else np.asarray(y), rows)
+    return _safe_indexing(as_sequence(y), rows)
 
 
 def _in_the_form_of(X, values):
@@ -360,6 +361,9 @@ class ValidRows(MetaEstimatorMixin, BaseEstimator):
         """X as it is handed on, which of its rows are valid, and X as an array."""
         X = masked_as_nan(X)
         values = validate_data(self, X, ensure_all_finite="allow-nan", allow_nd=True, reset=reset)
+        check_not_empty(values)
+        if values.dtype.kind == "O":  # of categories, which scikit-learn leaves as they are
+            values = values.astype(np.float64)
         valid = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
         return X if hasattr(X, "columns") else values, valid, values
 

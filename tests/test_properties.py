@@ -263,6 +263,7 @@ def test_fit(estimator, draw):
         ({"dtype": "T"}, "marked by -1"),
         ({"shape": (6, 0, 4, 4)}, "marked by -1"),
         ({"values": ["largest"]}, "marked by -1"),
+        ({"values": ["equal rows"], "shape": (6, 32)}, "marked by -1"),
         ({"values": ["huge and -huge"]}, "marked by -1"),
         ({"values": ["huge and -huge"], "dtype": "g"}, "marked by -1"),
         ({}, "tensor with gradient"),

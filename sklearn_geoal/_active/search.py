@@ -44,7 +44,8 @@ class PointIndex(NamedTuple):
         directions, n_points = None, len(points)
         if points.shape[1] > _DIRECTIONS[0]:
             some = points[:: -(-n_points // _PCA_ROWS)]
-            directions = PCA(min(_DIRECTIONS[-1], *some.shape), random_state=0).fit(some).components_
+            with np.errstate(invalid="ignore"):  # shares of the variance of equal points, which are of no interest
+                directions = PCA(min(_DIRECTIONS[-1], *some.shape), random_state=0).fit(some).components_
         checked = np.arange(0, n_points, -(-n_points // _N_CHECKED))
         return cls(points, directions, checked, neighbors[checked])
 

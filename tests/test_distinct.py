@@ -1,14 +1,18 @@
-"""Equal rows: one point of the graph, one label, one query."""
+"""Equal rows: one point of the graph, one label, one query; and weights, which stand for equal rows."""
+
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsTransformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_geoal import DDALQueryStrategy, LANDClassifier
+from sklearn_geoal import DDALQueryStrategy, LANDClassifier, load, save
 from sklearn_geoal._active.coverage import owned_mass
 from sklearn_geoal._active.distinct import Points, distinct_rows
 from sklearn_geoal._active.forest import density_forest, kernel_density
@@ -225,3 +229,124 @@ def test_few_distinct_rows():
         assert model.n_neighbors_ == 1
         assert set(model.query(2)) == {0, 30}
         assert_array_equal(model.teach([3, 40], ["a", "b"]).transduction_, np.repeat(["a", "b"], 30))
+
+
+# weights
+
+LANDS = {name: make for name, make in LEARNERS.items() if name.startswith("LAND")}
+each_land = pytest.mark.parametrize("make", LANDS.values(), ids=LANDS)
+
+
+@pytest.fixture(scope="module")
+def weighted(blobs):
+    """Rows with whole weights, and what shuffles them into copies: X, y partly known, w, the row of each copy."""
+    X, y = blobs
+    rng = np.random.default_rng(2)
+    weights = rng.integers(1, 6, size=200)
+    known = np.where(rng.permutation(200) < 8, y, -1)
+    return X, known, weights, np.repeat(np.arange(200), weights)
+
+
+@each_land
+def test_whole_weights_are_copies(make, weighted, blobs):
+    X, y, weights, row = weighted
+    model, copied = make().fit(X, y, sample_weight=weights), make().fit(X[row], y[row])
+    for _ in range(3):
+        for name in ("transduction_", "label_distribution_", "query_scores_", "density_", "diffusion_map_"):
+            assert_array_equal(getattr(model, name)[row], getattr(copied, name), err_msg=name)
+        assert_array_equal(model.predict_proba(X + 0.3), copied.predict_proba(X + 0.3))
+        queries = model.query(8)
+        of_copies = copied.query(8)
+        assert_array_equal(row[of_copies], queries)
+        model.teach(queries, blobs[1][queries])
+        copied.teach(of_copies, blobs[1][queries])
+    once = make().fit(X, y, np.ones(200))
+    assert_array_equal(once.query(20), make().fit(X, y).query(20))
+
+
+@each_land
+def test_weights_have_no_scale(make, weighted):
+    X, y, weights, _ = weighted
+    model = make().fit(X, y, weights)
+    for factor in (0.01, 8, 1e6):
+        scaled = make().fit(X, y, (factor * weights).tolist())
+        assert_array_equal(scaled.transduction_, model.transduction_)
+        assert_array_equal(scaled.query(20), model.query(20))
+        assert_allclose(scaled.density_, factor * model.density_)
+    assert (make().fit(X, y).query(20) != model.query(20)).any()
+
+
+@each_land
+def test_a_weight_of_zero_is_no_row(make, blobs):
+    X, y = blobs
+    rng = np.random.default_rng(3)
+    weights = rng.uniform(0.5, 3, size=200) * (np.arange(200) % 4 > 0)
+    kept = np.flatnonzero(weights)
+    partly = np.where(np.arange(200) % 25 < 2, y, -1)  # some of them of weight 0
+    model = make().fit(X, partly, weights)
+    without = make().fit(X[kept], partly[kept], weights[kept])
+    aside = np.flatnonzero(weights == 0)
+    nearest = np.linalg.norm(X[aside, None] - X[kept], axis=2).argmin(axis=1)
+    for _ in range(3):
+        assert_array_equal(model.transduction_[kept], without.transduction_)
+        assert_array_equal(model.transduction_[aside], without.transduction_[nearest])
+        assert_array_equal(model.predict_proba(X), without.predict_proba(X))
+        assert_array_equal(model.query_scores_[aside], 0)
+        queries = model.query(10)
+        assert_array_equal(queries, kept[without.query(10)])
+        with pytest.raises(ValueError, match="only 0 "):
+            model.query(candidates=aside)
+        # what is told of rows that do not count is not heard
+        model.teach(np.append(queries, aside[:4]), [*y[queries].tolist(), 2, 2, 2, None])
+        without.teach(np.searchsorted(kept, queries), y[queries])
+        assert_array_equal(model.labeled_indices_, kept[without.labeled_indices_])
+        assert len(model.skipped_indices_) == 0
+
+
+def test_equal_rows_of_different_weight_and_label():
+    X = np.array([[0.0], [0.0], [0.0], [1.0], [2.0], [2.0]])
+    y = ["a", "b", "b", "c", "d", "e"]
+    model = LANDClassifier(random_state=0).fit(X, y, [3, 1, 1, 1, 2, 2])
+    assert_array_equal(model.transduction_, ["a", "a", "a", "c", "d", "d"])
+    model = LANDClassifier(random_state=0).fit(X, y, [1.5, 1, 1, 1, 0, 2])
+    assert_array_equal(model.transduction_, ["b", "b", "b", "c", "e", "e"])
+
+
+def test_weights_of_distances(weighted):
+    X, y, weights, _ = weighted
+    graph = KNeighborsTransformer(n_neighbors=60).fit_transform(X)
+    model = LANDClassifier(metric="precomputed", random_state=0).fit(graph, y, weights)
+    expected = LANDClassifier(random_state=0).fit(X, y, weights)
+    assert_array_equal(model.query(10), expected.query(10))
+    assert_array_equal(model.transduction_, expected.transduction_)
+    with pytest.raises(ValueError, match="positive weights only"):
+        model.fit(graph, y, np.arange(200))
+
+
+@pytest.mark.parametrize(
+    "weights, message",
+    [
+        (np.ones(199), r"must have the shape \(200,\)"),
+        (np.ones((200, 1)), r"must have the shape \(200,\)"),
+        (-np.ones(200), "must not be negative; got -1"),
+        (np.full(200, np.nan), "sample_weight contains NaN"),
+        (np.full(200, np.inf), "sample_weight contains infinity"),
+        (np.arange(200) == 3, "zero for all but 1 rows: at least 2 must be positive"),
+        (np.where(np.arange(200) < 100, 0, 1), "All samples with a known label have the weight 0"),
+    ],
+)
+def test_bad_weights(blobs, weights, message):
+    X, y = blobs
+    with pytest.raises(ValueError, match=message):
+        LANDClassifier().fit(X, np.where(np.arange(200) < 100, y, -1), weights)
+
+
+def test_weights_are_kept_in_files(weighted, tmp_path):
+    X, y, weights, _ = weighted
+    model = LANDClassifier(random_state=0).fit(X, y, weights * (np.arange(200) % 3 > 0))
+    save(model, tmp_path / "model.geoal")
+    for copy in (load(tmp_path / "model.geoal"), pickle.loads(pickle.dumps(model))):
+        queries = model.query(5)
+        assert_array_equal(copy.query(5), queries)
+        expected = deepcopy(model).teach(queries, [0] * 5)
+        assert_array_equal(copy.teach(queries, [0] * 5).query(5), expected.query(5))

@@ -10,12 +10,20 @@ class Points(NamedTuple):
 
     first : ndarray of shape (n_points,), ascending, the first sample of each point
     point : ndarray of shape (n_samples,), the point of each sample
-    counts : ndarray of shape (n_points,), the number of samples of each point, or None if each has one
+    counts : ndarray of shape (n_points,), the number of samples of each point, or None if each has one; with weights,
+        their sum
+    weights : ndarray of shape (n_samples,), or None for one each. A sample of weight 0 does not count: it belongs to
+        the point nearest to it, and what is known of it is not known of that
     """
 
     first: np.ndarray
     point: np.ndarray
     counts: np.ndarray | None
+    weights: np.ndarray | None = None
+
+    def counting(self):
+        """Mark the samples that count."""
+        return np.ones(len(self.point), dtype=bool) if self.weights is None else self.weights > 0
 
     def of_samples(self, values):
         """Values of the points as values of the samples: equal rows get equal ones."""
@@ -35,14 +43,16 @@ class Points(NamedTuple):
     def classes(self, labeled, codes):
         """Class of each point, -1 where unknown, from the samples that are ``labeled`` and the codes of their classes.
 
-        Where the labels of equal rows differ, the most frequent counts, among such the one that comes first.
+        Where the labels of equal rows differ, the most frequent counts, by weight if there are weights; among such the
+        one that comes first.
         """
         found = np.full(len(self.first), -1)
         if self.counts is None or not len(labeled):
             found[labeled] = codes
             return found
         n_classes = codes.max() + 1
-        pairs, places, votes = np.unique(self.point[labeled] * n_classes + codes, return_index=True, return_counts=True)
+        pairs, places, pair = np.unique(self.point[labeled] * n_classes + codes, return_index=True, return_inverse=True)
+        votes = np.bincount(pair, None if self.weights is None else self.weights[labeled])
         pairs = pairs[np.lexsort((-places, votes))]  # of the classes of one point the last is kept
         found[pairs // n_classes] = pairs % n_classes
         return found
@@ -68,3 +78,11 @@ def distinct_rows(X):
         return every_sample(len(rows))
     order = np.argsort(first)
     return Points(first[order], np.argsort(order)[point], counts[order])
+
+
+def weighted_points(points, weights):
+    """Points of the samples of positive weight as those of all samples; of weight 0 they are of no point yet, -1."""
+    counting = np.flatnonzero(weights)
+    point = np.full(len(weights), -1)
+    point[counting] = points.point
+    return Points(counting[points.first], point, np.bincount(points.point, weights[counting]), weights)

@@ -44,13 +44,14 @@ def kernel_density(distances, indices=None, counts=None):
     """p(x) = sum_y exp(-|x - y|^2 / s0^2) over the neighbours y of x, s0 the mean distance to the last of them.
 
     With ``counts`` the points stand for so many samples, and the sum is over these: those of each neighbour, and the
-    others of x itself, at distance 0.
+    others of x itself, at distance 0, as far as they are more than the fewest that a point stands for. So it is
+    proportional to ``counts``.
     """
     scale = distances[:, -1].mean() or 1.0
     kernel = np.exp(-((distances / scale) ** 2))
     if counts is None:
         return kernel.sum(axis=1)
-    return counts - 1 + (counts[indices] * kernel).sum(axis=1)
+    return counts - counts.min() + (counts[indices] * kernel).sum(axis=1)
 
 
 def density_forest(coordinates, density, n_jobs=None):

@@ -14,7 +14,7 @@ from .._scaling import warn_of_far_values
 from .._validation import as_random_state, check_choice, unchanged_on_error, validate_complete
 from .coverage import above_gain, coverage_order, owned_mass
 from .diffusion import diffuse_labels, diffused_mass, margins, nearest_label, neighborhood_mean, select_spread
-from .distinct import distinct_rows
+from .distinct import distinct_rows, every_sample, weighted_points
 from .forest import density_forest, kernel_density
 from .graph import (
     Frame,
@@ -25,6 +25,7 @@ from .graph import (
     random_walk,
 )
 from .learner import NOTHING_KNOWN, ActiveLearner
+from .queries import check_weights
 from .search import PointIndex, in_blocks, weighted_mean
 from .spectrum import diffusion_coordinates, leading_eigenpairs
 
@@ -136,6 +137,10 @@ class LANDClassifier(ActiveLearner):
     different labels for them the most frequent counts, of equally frequent ones the first. So borders filled with
     zeros cost one query. It is not so for ``metric="precomputed"``, nor where all rows are equal.
 
+    ``sample_weight`` of ``fit`` counts as copies of a row would: in density and masses, and so in what is asked for
+    first, not in the walk. There is no ``class_weight``: no loss is minimised in which a class could weigh more, and a
+    sample whose walks meet one class first would have to be given to another.
+
     References
     ----------
     .. [1] Maggioni, M. and Murphy, J. M., "Learning by active nonlinear diffusion", Foundations of Data Science 1(3),
@@ -189,7 +194,7 @@ class LANDClassifier(ActiveLearner):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, sample_weight=None):
         """Build the graph of X and give every sample a label, if any is known.
 
         Parameters
@@ -198,6 +203,10 @@ class LANDClassifier(ActiveLearner):
             All samples, labelled or not, at least two; distances if ``metric="precomputed"``.
         y : array-like of shape (n_samples,), default=None
             Labels, those that are not known marked as ``missing_label`` says. None: no label is known.
+        sample_weight : array-like of shape (n_samples,), default=None
+            How many samples each row stands for, such as pixels of a scene too large to take them all; it need not be
+            whole. A row of weight 0 is as good as not there: its label is ignored, it is not asked for, and gets the
+            label of the row of positive weight that is nearest; not for ``metric="precomputed"``. None: one each.
 
         Returns
         -------
@@ -212,7 +221,8 @@ class LANDClassifier(ActiveLearner):
         with unchanged_on_error(self):
             self._check_params()
             X = self._check_X(X, self.metric, reset=True)
-            self._start(X, y, distinct_rows(X) if self.metric == "euclidean" else None)
+            weights = check_weights(sample_weight, X.shape[0], least=2)
+            self._start(X, y, self._points_of(X, weights))
             if self.query_score == "auto":
                 # the forest hands a label to what lies below its sample alone
                 self._settings.query_score = "coverage" if self.propagation == "diffusion" else "mass"
@@ -294,6 +304,15 @@ class LANDClassifier(ActiveLearner):
         )
         return check_distance_graph(X, square=reset) if metric == "precomputed" else X
 
+    def _points_of(self, X, weights):
+        if self.metric == "precomputed":
+            if weights is not None and not weights.all():
+                raise ValueError('metric="precomputed" takes positive weights only: leave rows of weight 0 out of X.')
+            points = every_sample(X.shape[0])
+        else:
+            points = distinct_rows(X if weights is None else X[weights > 0])
+        return points if weights is None else weighted_points(points, weights)
+
     def _check_X_to_predict(self, X):
         check_is_fitted(self)
         X = self._check_X(X, self._settings.metric, reset=False)
@@ -320,8 +339,13 @@ class LANDClassifier(ActiveLearner):
         points, rng, n_jobs = self._points, as_random_state(self.random_state), effective_n_jobs(self.n_jobs)
         kernel_scale = self.kernel_scale
         if self.metric == "euclidean":
-            self._frame = Frame.of(X)
+            self._frame = Frame.of(points.of_points(X))  # not of all samples: copies and weights leave it as it is
             warn_of_far_values(self._frame.spread.far(X))
+            aside = np.flatnonzero(points.point < 0)
+            if len(aside):
+                placed = self._frame.place(points.of_points(X))
+                found = NearestNeighbors(n_neighbors=1).fit(placed).kneighbors(self._frame.place(X[aside]))
+                points.point[aside] = found[1][:, 0]
         X = points.of_points(X)
         self.n_neighbors_, n_density = (min(k, X.shape[0] - 1) for k in (self.n_neighbors, self.density_neighbors))
         self._log(f"neighbours of {X.shape[0]} samples")
@@ -366,7 +390,7 @@ class LANDClassifier(ActiveLearner):
             queries, scores = self._explore(1, candidates)
             self.exploring_ = len(queries) > 0
             query_scores[candidates] = scores if self.exploring_ else 1 - self._margins[candidates]
-        self.query_scores_ = self._points.of_samples(query_scores)
+        self.query_scores_ = self._points.of_samples(query_scores) * self._points.counting()
 
     def _propagate(self):
         """Distribution of labels over all points, (n_points, n_classes)."""

@@ -44,7 +44,7 @@ class ActiveLearner(KnownLabelsMixin, BaseEstimator):
             If a candidate is no index into X.
         """
         check_is_fitted(self)
-        candidates = check_candidates(candidates, self._points.of_samples(self._is_open()))
+        candidates = check_candidates(candidates, self._points.of_samples(self._is_open()) & self._points.counting())
         points, candidates = self._points.among(candidates)
         distinct = "" if self._points.counts is None else "distinct "
         check_n_queries(n_queries, len(points), len(self.labeled_indices_), len(self.skipped_indices_), distinct)
@@ -82,6 +82,12 @@ class ActiveLearner(KnownLabelsMixin, BaseEstimator):
         with unchanged_on_error(self):
             given = read_answers(indices, labels, self._n_samples, self._marker, self._labels)
             new_indices, new_labels, skipped, self._marker = given
+            counts = self._points.counting()
+            new_indices, new_labels, skipped = (
+                new_indices[counts[new_indices]],
+                new_labels[counts[new_indices]],
+                skipped[counts[skipped]],
+            )
             self.labeled_indices_, self._labels = add_answers(
                 self.labeled_indices_, self._labels, new_indices, new_labels
             )
@@ -100,7 +106,11 @@ class ActiveLearner(KnownLabelsMixin, BaseEstimator):
         )
         self._n_samples = X.shape[0]
         self._points = every_sample(self._n_samples) if points is None else points
-        self.labeled_indices_, self._labels, self._marker = known_labels(X, y, self.missing_label)
+        labeled, labels, self._marker = known_labels(X, y, self.missing_label)
+        counts = self._points.counting()[labeled]
+        if len(labeled) and not counts.any():
+            raise ValueError("All samples with a known label have the weight 0: leave y out or give them weight.")
+        self.labeled_indices_, self._labels = labeled[counts], labels[counts]
         self.skipped_indices_ = np.empty(0, dtype=np.int64)
 
     def _is_open(self):

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_consistent_length, check_scalar
+from sklearn.utils import check_array, check_consistent_length, check_scalar
 
 from .._labels import answered_mask, is_auto, labeled_mask, plain_labels, resolved_marker
 from .._validation import check_indices
@@ -25,6 +25,27 @@ def known_labels(X, y, missing_label):
     if not labeled.any():
         raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
     return np.flatnonzero(labeled), plain_labels(y[labeled]), resolved_marker(y, labeled, missing_label)
+
+
+def check_weights(sample_weight, n_samples, least):
+    """Weights of samples as an array of float64, or None where they are None.
+
+    Raises
+    ------
+    ValueError
+        If they are not one finite number of at least 0 for each sample, or fewer than ``least`` are positive.
+    """
+    if sample_weight is None:
+        return None
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.shape != (n_samples,):
+        raise ValueError(f"sample_weight must have the shape {(n_samples,)}, one for each row; got {weights.shape}.")
+    if weights.min() < 0:
+        raise ValueError(f"sample_weight must not be negative; got {weights.min()}.")
+    n_positive = np.count_nonzero(weights)
+    if n_positive < least:
+        raise ValueError(f"sample_weight is zero for all but {n_positive} rows: at least {least} must be positive.")
+    return weights
 
 
 def check_n_queries(n_queries, n_candidates, n_labeled, n_skipped, distinct=""):

@@ -14,8 +14,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from .graph import TREE_FEATURES, inverse_square_weights, others
 
-# numbers of directions that are tried, and by how much what is found in them may be farther away than the nearest
-_DIRECTIONS, _SLACK = (12, 24, 48), 0.5
+# numbers of directions that are tried, and how many candidates for each neighbour are looked for in them
+_TRIALS = (12, 1), (24, 2), (48, 2)
+# by how much candidates may be farther away, in these directions, than the nearest
+_SLACK = 0.5
 # a search will do if it leaves this share of the checked points the label that the exact one gives them
 _AGREEMENT, _N_CHECKED = 0.995, 2000
 # among so few points an exact search is fast as well, and a check tells little
@@ -42,10 +44,10 @@ class PointIndex(NamedTuple):
     def of(cls, points, neighbors):
         """Index of ``points``, the other ones nearest to each being ``neighbors``, (n_points, n_neighbors)."""
         directions, n_points = None, len(points)
-        if points.shape[1] > _DIRECTIONS[0]:
+        if points.shape[1] > _TRIALS[0][0]:
             some = points[:: -(-n_points // _PCA_ROWS)]
             with np.errstate(invalid="ignore"):  # shares of the variance of equal points, which are of no interest
-                directions = PCA(min(_DIRECTIONS[-1], *some.shape), random_state=0).fit(some).components_
+                directions = PCA(min(_TRIALS[-1][0], *some.shape), random_state=0).fit(some).components_
         checked = np.arange(0, n_points, -(-n_points // _N_CHECKED))
         return cls(points, directions, checked, neighbors[checked])
 
@@ -63,18 +65,19 @@ class PointIndex(NamedTuple):
         """
         n_points, n_features = self.points.shape
         votes = distribution, distribution.argmax(axis=1)
-        X, n_neighbors = self.points[self.checked], self.neighbors.shape[1]
-        expected = Voters(self, *votes).elect(X, self.neighbors)
-        for n_directions in _DIRECTIONS if n_points > _FEW_POINTS else ():
-            tried = Voters(self, *votes, self._tree(n_directions), n_directions, _SLACK)
-            found = tried.near(X, n_neighbors + 1)
-            found = found[others(found, self.checked)].reshape(len(X), n_neighbors)
-            if np.mean(tried.elect(X, found) == expected) >= _AGREEMENT:
+        X, k = self.points[self.checked], self.neighbors.shape[1]
+        expected = Voters(self, *votes).elect(X, self.neighbors, k)
+        for n_directions, n_times in _TRIALS if n_points > _FEW_POINTS else ():
+            tried = Voters(self, *votes, self._tree(n_directions), n_directions, _SLACK, n_times)
+            found = tried.near(X, k + 1)
+            found = found[others(found, self.checked)].reshape(len(X), -1)
+            if np.mean(tried.elect(X, found, k) == expected) >= _AGREEMENT:
                 return tried
             if n_directions >= n_features:
                 break
-        tree = self._tree(None) if n_features <= TREE_FEATURES else None
-        return Voters(self, *votes, tree)
+        if n_features <= TREE_FEATURES:
+            return Voters(self, *votes, self._tree(None))
+        return Voters(self, *votes, n_times=2)
 
     def project(self, X, n_directions):
         """Coordinates of rows X in the leading directions; None stands for the features."""
@@ -94,7 +97,8 @@ class Voters(NamedTuple):
     codes : ndarray of shape (n_points,), the most probable class of each point
     tree : cKDTree of the points in ``n_directions``, or None: they are all compared with a row
     n_directions : int, or None for the features
-    slack : float, the points found may be 1 + slack times as far away in these directions as the nearest
+    slack : float, candidates may be 1 + slack times as far away in these directions as the nearest
+    n_times : int, the number of candidates for each neighbour
     """
 
     index: PointIndex
@@ -103,42 +107,48 @@ class Voters(NamedTuple):
     tree: cKDTree | None = None
     n_directions: int | None = None
     slack: float = 0.0
+    n_times: int = 1
 
     def predict(self, X, n_neighbors, n_jobs=None):
         """Most probable class of each row: (n, n_features) -> (n,)."""
-        return self.elect(X, self.near(X, n_neighbors, n_jobs))
+        return self.elect(X, self.near(X, n_neighbors, n_jobs), n_neighbors)
 
     def predict_proba(self, X, n_neighbors, n_jobs=None):
         """Probabilities of the classes of each row: (n, n_features) -> (n, n_classes)."""
-        neighbors = self.near(X, n_neighbors, n_jobs)
-        return weighted_mean(self.distribution, self.distances(X, neighbors), neighbors)
-
-    def elect(self, X, neighbors):
-        """Most probable class of each row, from its neighbours: where all are of one class, it wins by any weights."""
-        codes = self.codes[neighbors]
-        elected = codes[:, 0].copy()
-        open_ = np.flatnonzero((codes != codes[:, :1]).any(axis=1))
-        X, neighbors = X[open_], neighbors[open_]
-        elected[open_] = weighted_mean(self.distribution, self.distances(X, neighbors), neighbors).argmax(axis=1)
-        return elected
+        return self.vote(X, self.near(X, n_neighbors, n_jobs), n_neighbors)
 
     def near(self, X, n_neighbors, n_jobs=None):
-        """Points near to each row: (n, n_features) -> (n, n_neighbors)."""
+        """Candidates for the neighbours of each row: (n, n_features) -> (n, n_times * n_neighbors), or all points."""
+        n_candidates = min(self.n_times * n_neighbors, len(self.codes))
         if self.tree is not None:
-            X, ranks = self.index.project(X, self.n_directions), range(1, n_neighbors + 1)
+            X, ranks = self.index.project(X, self.n_directions), range(1, n_candidates + 1)
             return self.tree.query(X, ranks, eps=self.slack, workers=effective_n_jobs(n_jobs))[1]
-        # products of matrices round as their shapes will have it: they only name candidates, twice as many as needed
-        n_candidates = min(2 * n_neighbors, len(self.codes))
+        # by products of matrices, which round as their shapes will have it: no more than candidates, in an order of
+        # their own
         search = NearestNeighbors(n_neighbors=n_candidates, algorithm="brute", n_jobs=n_jobs).fit(self.index.points)
-        candidates = np.sort(search.kneighbors(X, return_distance=False), axis=1)
-        nearest = np.argsort(self.distances(X, candidates), axis=1, kind="stable")[:, :n_neighbors]
-        return np.take_along_axis(candidates, nearest, axis=1)
+        return np.sort(search.kneighbors(X, return_distance=False), axis=1)
 
-    def distances(self, X, neighbors):
+    def elect(self, X, candidates, n_neighbors):
+        """Most probable class of each row: where all candidates are of one, it wins by any weights."""
+        codes = self.codes[candidates]
+        elected = codes[:, 0].copy()
+        open_ = np.flatnonzero((codes != codes[:, :1]).any(axis=1))
+        elected[open_] = self.vote(X[open_], candidates[open_], n_neighbors).argmax(axis=1)
+        return elected
+
+    def vote(self, X, candidates, n_neighbors):
+        """Probabilities of the classes of each row, by the nearest of its candidates."""
+        distances = self._distances(X, candidates)
+        if candidates.shape[1] > n_neighbors:
+            nearest = np.argsort(distances, axis=1, kind="stable")[:, :n_neighbors]
+            distances, candidates = (np.take_along_axis(part, nearest, axis=1) for part in (distances, candidates))
+        return weighted_mean(self.distribution, distances, candidates)
+
+    def _distances(self, X, points):
         """Distances of rows to some points each: (n, n_features), (n, k) -> (n, k)."""
-        squared = np.empty(neighbors.shape)
-        for j, points in enumerate(neighbors.T):
-            difference = X - self.index.points[points]
+        squared = np.empty(points.shape)
+        for j, of_rows in enumerate(points.T):
+            difference = X - self.index.points[of_rows]
             squared[:, j] = np.vecdot(difference, difference)
         return np.sqrt(squared)
 

@@ -65,7 +65,7 @@ def blocks_of(file):
 def run(way, path, model, target):
     """Seconds and peak memory, in megabytes beyond the model, of one way in this process."""
     model = sklearn_geoal.load(model)
-    before, start = peak(), time.perf_counter()
+    before, start = resident(), time.perf_counter()
     if way == "ours":
         predict_scene(model, path, target, outputs="label", block_size=BLOCK)
     else:
@@ -80,6 +80,10 @@ def run(way, path, model, target):
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 def measured(way, path, model, folder):

@@ -22,6 +22,7 @@ from sklearn_geoal.preprocessing import (
     HyperbolicNeighborsTransformer,
     PatchTransformer,
     ReflectanceTransformer,
+    SeriesInterpolator,
     SpatialWindow,
 )
 
@@ -30,6 +31,7 @@ ESTIMATORS = [
     HyperbolicNeighborsTransformer(),
     PatchTransformer(),
     ReflectanceTransformer(),
+    SeriesInterpolator(),
     SpatialWindow(),
 ]
 TRANSFORMERS = [estimator for estimator in ESTIMATORS if hasattr(estimator, "transform")]
@@ -47,6 +49,7 @@ GRIDS = {
     "PatchTransformer": {"size": [1, 2]},
     "RECALClusterer": {"n_components": [4, 8], "n_init": [1], "max_epochs": [2]},
     "ReflectanceTransformer": {"gain": [0.5, 1.0]},
+    "SeriesInterpolator": {"times": [None]},
     "SpatialWindow": {"size": [1, 3]},
     "SymmetricVAEClassifier": {"n_components": [1, 2], "max_epochs": [3]},
     "SymmetricVAESegmenter": {"hidden_units": [(8,), (16,)], "max_epochs": [10]},

@@ -42,6 +42,7 @@ ESTIMATORS = [
     preprocessing.HyperbolicNeighborsTransformer(),
     preprocessing.PatchTransformer((6, 8), size=2),
     preprocessing.ReflectanceTransformer(gain=0.5),
+    preprocessing.SeriesInterpolator(),
     preprocessing.SpatialWindow((6, 8)),
     preprocessing.ValidRows(LANDClassifier()),
 ]

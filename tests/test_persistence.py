@@ -56,6 +56,7 @@ from sklearn_geoal.preprocessing import (
     HyperbolicNeighborsTransformer,
     PatchTransformer,
     ReflectanceTransformer,
+    SeriesInterpolator,
     SpatialWindow,
     ValidRows,
 )
@@ -111,6 +112,7 @@ MODELS = {
         (np.where(np.arange(40)[:, None] == 9, np.nan, X), PARTLY),
     ),
     "reflectance": (ReflectanceTransformer(), (np.abs(X),)),
+    "series": (SeriesInterpolator(), (X,)),
     "parts of scikit-learn": (
         make_pipeline(FunctionTransformer(np.arctan), SelectKBest(k=3), KNeighborsClassifier()),
         (X, Y),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from test_scenes import write
@@ -55,7 +56,7 @@ def test_many_strips_are_merged_as_few_are(bands, monkeypatch):
     for step in (10**6, 700):
         monkeypatch.setattr(_sampling, "_STRIP_VALUES", step)
         cells = _sampling._Cells(100, layout)
-        for pixels in _sampling._Stream(open_scene(bands), None, 0).pixels():
+        for pixels in _sampling._Stream(open_scene(bands), None, "any", 0).pixels():
             cells.add(pixels)
         order = np.lexsort(cells._places.T)
         counted.append((cells._level, cells._places[order], cells._counts[order], cells._first.rows[order]))
@@ -132,10 +133,19 @@ def test_features_are_those_of_the_scene(bands):
     np.testing.assert_array_equal(sample.X, features[:, sample.pixels[:, 0], sample.pixels[:, 1]].T)
 
 
+def test_pixels_of_which_some_bands_are_missing(bands):
+    bands[0, 0, 0] = bands[1, 5] = np.nan
+    fill = SimpleImputer().fit(open_scene(bands).to_rows())
+    sample = sample_pixels(bands, 10**6, transformer=fill, missing="all")
+    assert len(sample.rows) == np.isfinite(bands).any(axis=0).sum() and np.isfinite(sample.X).all()
+    assert len(sample_pixels(bands, 10**6, transformer=fill).rows) == np.isfinite(bands).all(axis=0).sum()
+
+
 def test_parameters_are_checked(bands):
     for options, error, message in (
         ({"n": 0}, ValueError, "n == 0"),
         ({"n": 2.5}, TypeError, "n must be"),
+        ({"n": 5, "missing": "all"}, ValueError, "needs a transformer that fills the gaps"),
         ({"n": 5, "strategy": "best"}, ValueError, "strategy must be one of 'coverage', 'random', 'spread'"),
     ):
         with pytest.raises(error, match=message):

@@ -17,7 +17,7 @@ _CELLS_A_SCALE = 64  # the finest cells, in parts of the spread of a direction
 _SPREAD_CANDIDATES = 8  # random pixels of which "spread" keeps one
 
 
-def sample_pixels(source, n, *, strategy="coverage", transformer=None, random_state=None, verbose=0):
+def sample_pixels(source, n, *, strategy="coverage", transformer=None, missing="any", random_state=None, verbose=0):
     """Draw pixels that stand for a scene of any size, in one pass over it.
 
     Parameters
@@ -33,6 +33,9 @@ def sample_pixels(source, n, *, strategy="coverage", transformer=None, random_st
     transformer : estimator or None, default=None
         Fitted transformer, or Pipeline of such, through which the pixels go, with their surroundings where it looks at
         these. Values are then features. None: the bands.
+    missing : {"any", "all"}, default="any"
+        Pixels are left out if any of their bands is missing, or only if all are: the second for a transformer that
+        fills gaps.
     random_state : int, RandomState instance or None, default=None
         Seed. One seed draws the same pixels of the same scene, from whatever it is read.
     verbose : int, default=0
@@ -86,7 +89,7 @@ def sample_pixels(source, n, *, strategy="coverage", transformer=None, random_st
     check_scalar(n, "n", Integral, min_val=1)
     check_choice("strategy", strategy, ("coverage", "random", "spread"))
     scene, seed = open_scene(source), draw_seed(random_state)
-    stream = _Stream(scene, transformer, seed)
+    stream = _Stream(scene, transformer, missing, seed)
     cells = _Cells(max(1, n // 2), _Layout.of(stream.look())) if strategy == "coverage" else None
     kept = _Smallest(n * _SPREAD_CANDIDATES if strategy == "spread" else n)
     for pixels in stream.pixels(verbose):
@@ -129,11 +132,13 @@ class _Pixels(NamedTuple):
 class _Stream:
     """The valid pixels of a scene, strip by strip."""
 
-    def __init__(self, scene, transformer, seed):
+    def __init__(self, scene, transformer, missing, seed):
+        if missing == "all" and transformer is None:
+            raise ValueError('missing="all" needs a transformer that fills the gaps; got transformer=None.')
         self._scene, self._seed, self._plan = scene, seed, None
         n_features = scene.n_bands
         if transformer is not None:
-            self._plan = Plan(transformer, "features", scene.band_names, scene.is_named, scene.scene_shape)
+            self._plan = Plan(transformer, "features", scene.band_names, scene.is_named, scene.scene_shape, missing)
             n_features = max(n_features, self._plan.layers[0].n_bands)
         self._strips = scene.strips(max(1, _STRIP_VALUES // n_features))
 

@@ -192,13 +192,34 @@ class KnownLabelsMixin(ClassifierMixin):
             If X and y differ in length, or y holds no known label.
         """
         predicted = self.predict(X)
-        check_consistent_length(predicted, y, sample_weight)
+        y = labels_of_rows(y, predicted)
+        check_consistent_length(y, sample_weight)
         marker = getattr(self, "_marker", getattr(self, "missing_label", "auto"))
         labels, known, _ = answered_mask(y, marker, self.classes_)
         if not known.any():
             raise ValueError("y holds no known label: there is nothing to compare the predictions with.")
         weights = None if sample_weight is None else np.asarray(sample_weight)[known]
         return accuracy_score(labels, predicted[known], sample_weight=weights)
+
+
+def labels_of_rows(y, X):
+    """y with a label for each row of X, after checking their number; a map (height, width) as the rows of its pixels.
+
+    Raises
+    ------
+    ValueError
+        If X and y differ in length.
+    """
+    y = map_as_rows(y, len(X) if isinstance(X, (list, tuple)) else X.shape[0])
+    check_consistent_length(X, y)
+    return y
+
+
+def map_as_rows(y, n_rows):
+    """A map (height, width) of as many pixels as there are rows, as rows; anything else as it is."""
+    shape = getattr(y, "shape", ())
+    is_map = len(shape) == 2 and shape[0] != n_rows and shape[0] * shape[1] == n_rows and not hasattr(y, "columns")
+    return (y if isinstance(y, np.ndarray) else np.asarray(y)).ravel() if is_map else y
 
 
 def keeping_masks(y):

@@ -1,6 +1,7 @@
 """Checks that every estimator shares: choices, indices, shapes of images and scenes; and fits that fail."""
 
 import math
+import os
 from collections.abc import Iterable
 from contextlib import contextmanager
 from numbers import Integral
@@ -12,6 +13,10 @@ from sklearn.utils.validation import validate_data
 from ._arrays import strings_as_objects, tensor_as_array
 from ._warnings import warn
 
+AS_ROWS = (
+    "sklearn_geoal.scenes.open_scene(scene).to_rows() makes rows of the pixels of a scene, and "
+    "sklearn_geoal.scenes.predict_scene applies a fitted estimator to one."
+)
 LEAVE_OUT = (
     "Masked values count as NaN. Leave such rows out of X and y, or have the estimator wrapped, "
     "sklearn_geoal.preprocessing.ValidRows(estimator), which leaves them out and keeps the places of the others."
@@ -116,10 +121,11 @@ def masked_as_nan(X):
     Raises
     ------
     TypeError
-        If X is a tensor that numpy cannot read.
+        If X is a tensor that numpy cannot read, or a scene that is no array yet.
     ValueError
         If X is a data frame without columns.
     """
+    _refuse_scene(X)
     X = tensor_as_array(X)
     X = strings_as_objects(X) if isinstance(X, np.ndarray) else X
     if hasattr(X, "columns") and not len(X.columns):
@@ -129,6 +135,15 @@ def masked_as_nan(X):
     if not np.ma.isMaskedArray(X):
         return X
     return X.astype(np.promote_types(X.dtype, np.float32)).filled(np.nan)
+
+
+def _refuse_scene(X):
+    """Say which functions read a path and a DataArray that is no table; known by what it has, without xarray."""
+    got = repr(X) if isinstance(X, (str, os.PathLike)) else None
+    if hasattr(X, "dims") and hasattr(X, "coords") and getattr(X, "ndim", 3) != 2:
+        got = f"a {type(X).__name__} of the dimensions {tuple(X.dims)}"
+    if got is not None:
+        raise TypeError(f"X must be an array with a row for each sample; got {got}. {AS_ROWS}")
 
 
 def validate_complete(estimator, X, **form):
@@ -142,9 +157,11 @@ def validate_complete(estimator, X, **form):
     try:
         X = validate_data(estimator, masked_as_nan(X), **form)
     except ValueError as error:
-        if "contains NaN" not in str(error):
-            raise
-        raise ValueError(f"{error}\n{LEAVE_OUT}") from None
+        if "contains NaN" in str(error):
+            raise ValueError(f"{error}\n{LEAVE_OUT}") from None
+        if "with dim 3" in str(error):
+            raise ValueError(f"{error}\nIf it is a scene (n_bands, height, width): {AS_ROWS}") from None
+        raise
     check_not_empty(X)
     return X
 
@@ -242,6 +259,8 @@ def check_candidates(candidates, allowed):
     if candidates is None:
         return np.flatnonzero(allowed)
     candidates = np.asarray(candidates)
+    if candidates.ndim == 2 and candidates.size == len(allowed):  # a mask of a scene
+        candidates = candidates.ravel()
     if candidates.dtype != bool:
         refuse_integer_mask(candidates, len(allowed))
         chosen = check_indices("candidates", candidates, len(allowed))

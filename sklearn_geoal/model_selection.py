@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, check_array, check_consistent_length, check_sca
 
 from ._active.queries import find_learner, fit_learner
 from ._arrays import as_sequence
-from ._labels import encode_labels, is_auto
+from ._labels import encode_labels, is_auto, labels_of_rows
 from ._validation import as_random_state, check_candidates, check_choice, check_indices, masked_as_nan
 
 __all__ = ["LabeledStratifiedKFold", "label_efficiency_curve"]
@@ -108,8 +108,7 @@ class LabeledStratifiedKFold(StratifiedKFold):
         """
         if y is None:
             raise ValueError("LabeledStratifiedKFold splits by the labels, but y is None: give the labels as y.")
-        check_consistent_length(X, y)
-        y = as_sequence(y)
+        y = as_sequence(labels_of_rows(y, X))
         has_masks = _holds_masks(y)
         if has_masks:
             classes, codes = _mark_images(y, self.missing_label, self.ignore_label)
@@ -258,8 +257,7 @@ def label_efficiency_curve(
     """
     check_choice("strategy", strategy, ("query", "random"))
     check_scalar(batch_size, "batch_size", (int, np.integer), min_val=1)
-    check_consistent_length(X, y)
-    classes, codes = encode_labels(y, missing_label)
+    classes, codes = encode_labels(labels_of_rows(y, X), missing_label)
     known = np.flatnonzero(codes >= 0)
     _check_any_labeled(known, "y", missing_label)
     initial = _check_initial([] if initial is None else initial, codes)
@@ -268,8 +266,7 @@ def label_efficiency_curve(
     if (X_test is None) != (y_test is None):
         raise ValueError("X_test and y_test belong together: got one of them only.")
     if X_test is not None:
-        check_consistent_length(X_test, y_test)
-        test_classes, test_codes = encode_labels(y_test, missing_label)
+        test_classes, test_codes = encode_labels(labels_of_rows(y_test, X_test), missing_label)
         test_known = np.flatnonzero(test_codes >= 0)
         _check_any_labeled(test_known, "y_test", missing_label)
 

@@ -44,6 +44,7 @@ from sklearn_geoal.preprocessing import (
     HyperbolicNeighborsTransformer,
     PatchTransformer,
     ReflectanceTransformer,
+    SeriesInterpolator,
     SpatialWindow,
     ValidRows,
 )
@@ -72,6 +73,7 @@ ESTIMATORS = [
     HyperbolicNeighborsTransformer(2),
     PatchTransformer(size=2),
     ReflectanceTransformer(offset=0.5),
+    SeriesInterpolator(),
     SpatialWindow(size=3),
 ]
 ROWS = np.random.default_rng(0).normal(size=(12, 3))

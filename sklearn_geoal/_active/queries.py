@@ -4,9 +4,9 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_consistent_length, check_scalar
+from sklearn.utils import check_array, check_scalar
 
-from .._labels import answered_mask, is_auto, labeled_mask, plain_labels, resolved_marker
+from .._labels import answered_mask, is_auto, labeled_mask, labels_of_rows, plain_labels, resolved_marker
 from .._validation import check_indices
 
 
@@ -20,8 +20,7 @@ def known_labels(X, y, missing_label):
     """
     if y is None:
         return np.empty(0, dtype=np.int64), np.empty(0), missing_label
-    check_consistent_length(X, y)
-    y, labeled = labeled_mask(y, missing_label)
+    y, labeled = labeled_mask(labels_of_rows(y, X), missing_label)
     if not labeled.any():
         raise ValueError("y holds no known label: leave it out (y=None) as long as nothing is labelled.")
     return np.flatnonzero(labeled), plain_labels(y[labeled]), resolved_marker(y, labeled, missing_label)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
-from .._labels import MISSING, KnownLabelsMixin, check_classes, encode_labels, recode
+from .._labels import MISSING, KnownLabelsMixin, check_classes, encode_labels, labels_of_rows, recode
 from .._scaling import Scaling, scaling_of_bands, scaling_of_values, scaling_of_values_by_bands, standardize
 from .._validation import check_within_unit_interval, draw_seed, unchanged_on_error, validate_rows
 from .batches import Rows
@@ -241,8 +241,7 @@ class RowClassifier(KnownLabelsMixin, RowEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None: give a class per sample."
             )
-        check_consistent_length(X, y)
-        return self._standardize(X), *self._encode_labels(y)
+        return self._standardize(X), *self._encode_labels(labels_of_rows(y, X))
 
     def _encode_labels(self, y):
         """The classes and their codes, those of missing labels negative."""

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.utils import check_array
 
+from .._labels import map_as_rows
 from .._validation import check_fills, check_indices, check_scene_shape, masked_as_nan
 from ._common import (
     accuracy_of_codes,
@@ -257,7 +258,8 @@ class ClassificationMapDisplay:
             If a query lies outside the scene.
         """
         scene_shape = check_scene_shape(scene_shape)
-        targets = [y_pred] if y_true is None else [y_pred, y_true]
+        n_pixels = scene_shape[0] * scene_shape[1]
+        targets = [map_as_rows(y, n_pixels) for y in ([y_pred] if y_true is None else [y_pred, y_true])]
         classes, codes = encode_jointly(targets, labels, missing_label)
         for name, target in zip(("y_pred", "y_true"), codes, strict=False):
             check_fills(name, len(target), scene_shape)

@@ -5,9 +5,9 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, check_scalar
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._validation import masked_as_nan, unchanged_on_error
+from .._validation import masked_as_nan, unchanged_on_error, validate_complete
 
 
 def gain_and_offset(radiance_min, radiance_max, *, n_bits, dn_min=0):
@@ -280,8 +280,8 @@ class ReflectanceTransformer(OneToOneFeatureMixin, TransformerMixin, BaseEstimat
         return np.broadcast_to(values, (n_bands,))
 
     def _validate(self, X, reset):
-        X = masked_as_nan(X)
-        return validate_data(self, X, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset)
+        form = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
+        return validate_complete(self, X, reset=reset, **form)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._validation import masked_as_nan, unchanged_on_error
+from .._validation import unchanged_on_error, validate_complete
 
 
 class SeriesInterpolator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -106,9 +106,8 @@ class SeriesInterpolator(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return np.where(known, X, low * (1 - share) + high * share)
 
     def _validate(self, X, reset):
-        return validate_data(
-            self, masked_as_nan(X), dtype=[np.float64, np.float32], ensure_all_finite="allow-nan", reset=reset
-        )
+        form = {"dtype": [np.float64, np.float32], "ensure_all_finite": "allow-nan"}
+        return validate_complete(self, X, reset=reset, **form)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

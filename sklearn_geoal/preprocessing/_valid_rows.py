@@ -4,12 +4,12 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_consistent_length, get_tags
+from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._arrays import as_sequence
-from .._labels import answered_mask, is_auto
+from .._labels import answered_mask, is_auto, labels_of_rows
 from .._validation import check_candidates, check_indices, check_not_empty, masked_as_nan, unchanged_on_error
 
 
@@ -204,8 +204,7 @@ class ValidRows(MetaEstimatorMixin, BaseEstimator):
         X, valid, _ = self._read(X, reset=False)
         rows = np.flatnonzero(valid)
         if y is not None:
-            check_consistent_length(X, y)
-            y = _take(y, rows)
+            y = _take(labels_of_rows(y, X), rows)
             if is_classifier(self) and not any(map(np.ndim, y if isinstance(y, (list, tuple)) else y[:1])):
                 y, known, _ = answered_mask(y, self._marker, self.classes_)
                 rows = rows[known]
@@ -333,8 +332,7 @@ class ValidRows(MetaEstimatorMixin, BaseEstimator):
             if not len(self._rows):
                 raise ValueError(f"Each of the {len(X)} rows of X has NaN or masked values: there is nothing to learn.")
             if y is not None:
-                check_consistent_length(X, y)
-                y = _take(y, self._rows)
+                y = _take(labels_of_rows(y, X), self._rows)
             self._a_valid_row = values[self._rows[:1]]
             self.estimator_ = clone(self.estimator)
             self._marker, self._fill = self._hand_on_marker(), self.fill

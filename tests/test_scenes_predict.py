@@ -367,3 +367,11 @@ def test_a_full_disk_keeps_the_old_file(path, tmp_path):
     predict_scene(model, path, target, outputs="label")
     with rasterio.open(target) as file:
         assert np.array_equal(file.read(1), predict_scene(model, path).label.values)
+
+
+@pytest.mark.parametrize("case", ["patch and network", "segmenter"])
+def test_labels_beside_probabilities_are_those_of_predict(case):
+    """Where the label is the most probable class, the network is asked once."""
+    estimator = CASES[case][0]()
+    alone, both = (predict_scene(estimator, SCENE, outputs=outputs) for outputs in ("label", ["label", "confidence"]))
+    np.testing.assert_array_equal(both.label.values, alone.label.values)

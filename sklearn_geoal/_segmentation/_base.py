@@ -18,6 +18,8 @@ class BaseSegmenter(ClassifierMixin, DeepEstimator):
     A subclass has the property ``_network``, the part of the module that gives them, for the margin of its tiles.
     """
 
+    _predicts_most_probable = True  # predict is the class of the largest of predict_proba, so one of them will do
+
     def predict(self, X):
         """Most probable class of each pixel.
 

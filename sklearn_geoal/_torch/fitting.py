@@ -235,6 +235,8 @@ class GenerativeEstimator(RowEstimator):
 class RowClassifier(KnownLabelsMixin, RowEstimator):
     """A deep classifier of rows; its module has ``probabilities(x)``."""
 
+    _predicts_most_probable = True  # predict is the class of the largest of predict_proba, so one of them will do
+
     def _read(self, X, y, from_scratch):
         X = self._read_rows(X, from_scratch)
         if y is None:

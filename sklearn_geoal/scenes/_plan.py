@@ -120,7 +120,7 @@ class Plan:
 
     def _verbs(self, chunk):
         rows = _through(self._chains[-1], self._named(len(self._chains) - 1, chunk))
-        results = {verb: np.asarray(getattr(self._last, verb)(rows)) for verb in self._needed()}
+        results = self._results(rows)
         return [_as_layer(layer, results) for layer in self.layers]
 
     def _placed(self, results, valid):
@@ -190,8 +190,8 @@ class Plan:
                 read = Block(read_rows.start, read_rows.stop, read_columns.start, read_columns.stop)
                 image = values[:, *read.within(outer)][None]
                 results = {}
-                for verb in self._needed():
-                    result = getattr(self._last, verb)(image)[0][..., *tile.within(read)]  # (height, width) or (k, ...)
+                for verb, result in self._results(image).items():
+                    result = result[0][..., *tile.within(read)]  # (height, width) or (k, height, width)
                     results[verb] = np.moveaxis(result, 0, -1) if result.ndim == 3 else result
                 inside = valid[tile.within(outer)]
                 for layer in self.layers:
@@ -199,9 +199,15 @@ class Plan:
                     part[..., inside] = _as_layer(layer, {verb: r[inside] for verb, r in results.items()}).T
         return maps
 
-    def _needed(self):
-        """Verbs that the layers come from, each once."""
-        return dict.fromkeys(VERBS[layer.name] for layer in self.layers)
+    def _results(self, X):
+        """What the last step gives, {verb: result}, each verb once."""
+        verbs = dict.fromkeys(VERBS[layer.name] for layer in self.layers)
+        if {"predict", "predict_proba"} <= set(verbs) and getattr(self._last, "_predicts_most_probable", False):
+            del verbs["predict"]
+        results = {verb: np.asarray(getattr(self._last, verb)(X)) for verb in verbs}
+        if "predict" not in verbs and any(VERBS[layer.name] == "predict" for layer in self.layers):
+            results["predict"] = self._last.classes_[results["predict_proba"].argmax(axis=1)]
+        return results
 
     def _named(self, place, chunk):
         """Rows as the first step of a chain has seen them in fit: bands as a data frame if they had names."""

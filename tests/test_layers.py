@@ -21,8 +21,7 @@ FLOORS = (
     {"_active"},
     {"model_selection", "persistence"},
     {"scenes"},
-    {"interop", "plot"},
-    {"__main__"},
+    {"__main__", "interop", "plot"},
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 

@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 from test_scenes import CRS, TRANSFORM, write
 
 import sklearn_geoal
-from sklearn_geoal import LANDClassifier, MixMatchSegmenter, NetClassifier, VAETransformer
+from sklearn_geoal import LANDClassifier, MixMatchSegmenter, NetClassifier, SymmetricVAEClassifier, VAETransformer
 from sklearn_geoal.preprocessing import PatchTransformer, SpatialWindow, ValidRows
 from sklearn_geoal.scenes import open_scene, predict_scene
 
@@ -238,6 +238,17 @@ def test_names_of_bands_are_those_of_fit(path):
         predict_scene(model, open_scene(path, bands=[0, 1]))
 
 
+def test_layers_of_several_bands_have_dimensions_of_their_own():
+    known = np.where(np.arange(300) % 2, Y[TAUGHT], -1)
+    model = SymmetricVAEClassifier(max_epochs=1, random_state=0).fit(X[TAUGHT], known)
+    maps = predict_scene(model, SCENE, outputs=["features", "probabilities", "score_samples"])
+    assert maps.probabilities.dims == ("class", "y", "x") and maps["class"].values.tolist() == ["0", "1", "2"]
+    assert maps.features.dims == ("feature", "y", "x") and len(maps.feature) != 3
+    valid = (BANDS != -1).all(axis=0)
+    for name in maps:
+        assert np.isfinite(maps[name].values[..., valid]).all() and np.isnan(maps[name].values[..., ~valid]).all()
+
+
 def test_gaps_in_single_bands():
     values = SCENE.read()
     values[1, 5, 6] = np.nan
@@ -265,6 +276,7 @@ def test_what_cannot_be_done_is_said(path, tmp_path):
         ((model, path), {"outputs": ["labels"]}, "outputs must be some of 'label', .*got .*labels"),
         ((model, path), {"missing": "some"}, "missing must be one of 'any', 'all'"),
         ((model, path), {"block_size": 0}, "block_size == 0"),
+        ((LANDClassifier().fit(X[TAUGHT]), path), {"outputs": "label"}, "knows no class yet: teach it labels first"),
         ((model, empty), {}, "no valid pixel"),
         ((model, empty, tmp_path / "map.tif"), {}, "no valid pixel"),
         ((model, path, tmp_path / "map.png"), {}, "the suffix of destination must be one of"),

@@ -6,6 +6,8 @@ import numpy as np
 
 from ._extras import dask_or_say, rioxarray_or_say
 
+_DIMENSIONS = {"probabilities": "class", "features": "feature"}
+
 
 def as_dataset(plan, scene, block_size, computed):
     """The layers of a plan on the grid of a scene, lazy if the scene is.
@@ -60,9 +62,10 @@ def _apply(shared, raw, outer, block):
 
 def _placed(xarray, values, layer, scene):
     """A layer with its coordinates, CRS, transform, missing value and names."""
-    array = xarray.DataArray(values, dims=("y", "x") if layer.names is None else ("band", "y", "x"), name=layer.name)
-    if layer.names is not None:
-        array = array.assign_coords(band=list(layer.names))
+    dims, coordinates = ("y", "x"), {}
+    if layer.names is not None:  # a dimension of its own: those of two layers differ
+        dims, coordinates = (_DIMENSIONS[layer.name], *dims), {_DIMENSIONS[layer.name]: list(layer.names)}
+    array = xarray.DataArray(values, coordinates, dims, name=layer.name)
     if scene.transform is not None and scene.transform.is_rectilinear and scene.transform.b == 0:
         a, _, c, _, e, f = scene.transform[:6]
         height, width = scene.scene_shape

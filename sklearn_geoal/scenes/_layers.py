@@ -108,6 +108,8 @@ def layers_of(estimator, outputs):
 def label_layer(classes):
     """The layer of labels, of the smallest type: integers keep their value, others are numbered from 1."""
     classes = np.unique(classes)
+    if not len(classes):
+        raise ValueError("The estimator knows no class yet: teach it labels first.")
     if classes.dtype.kind == "f" and np.array_equal(classes, classes.astype(np.int64)):
         whole = classes.astype(np.int64)
     else:

@@ -71,7 +71,8 @@ def predict_scene(
     -------
     maps : Bunch of paths, or Dataset
         Path of each output; without destination, an :class:`xarray.Dataset` with a variable for each output, which is
-        lazy if the scene is a lazy DataArray.
+        lazy if the scene is a lazy DataArray. Probabilities have the dimensions (class, y, x), features have (feature,
+        y, x), all others (y, x).
 
     Raises
     ------

@@ -17,6 +17,7 @@ AS_ROWS = (
     "sklearn_geoal.scenes.open_scene(scene).to_rows() makes rows of the pixels of a scene, and "
     "sklearn_geoal.scenes.predict_scene applies a fitted estimator to one."
 )
+_PLANES = ({"y", "x"}, {"lat", "lon"}, {"latitude", "longitude"})  # how the sides of a scene are called
 LEAVE_OUT = (
     "Masked values count as NaN. Leave such rows out of X and y, or have the estimator wrapped, "
     "sklearn_geoal.preprocessing.ValidRows(estimator), which leaves them out and keeps the places of the others."
@@ -138,12 +139,19 @@ def masked_as_nan(X):
 
 
 def _refuse_scene(X):
-    """Say which functions read a path and a DataArray that is no table; known by what it has, without xarray."""
-    got = repr(X) if isinstance(X, (str, os.PathLike)) else None
-    if hasattr(X, "dims") and hasattr(X, "coords") and getattr(X, "ndim", 3) != 2:
+    """Say which functions read paths and a DataArray of a scene; known by what it has, without xarray."""
+    paths = X if isinstance(X, (list, tuple)) and len(X) else [X]
+    got = repr(X) if all(isinstance(path, (str, os.PathLike)) for path in paths) else None
+    if hasattr(X, "dims") and hasattr(X, "coords") and _is_scene(X):
         got = f"a {type(X).__name__} of the dimensions {tuple(X.dims)}"
     if got is not None:
         raise TypeError(f"X must be an array with a row for each sample; got {got}. {AS_ROWS}")
+
+
+def _is_scene(array):
+    """Whether a Dataset or DataArray is a scene: bands of pixels, or one band, whose rows are no samples."""
+    n_dims = getattr(array, "ndim", None)
+    return n_dims in (None, 3) or (n_dims == 2 and set(map(str, array.dims)) in _PLANES)
 
 
 def validate_complete(estimator, X, **form):

@@ -485,7 +485,10 @@ def test_classes_of_a_map_have_the_colours_that_are_given():
     named = {"sea": "#0000ff", "land": "green", "ice": (1.0, 1.0, 1.0)}
     by_name = ClassificationMapDisplay.from_predictions(y, scene_shape=(3, 4), colors=named)
     listed = ClassificationMapDisplay.from_predictions(y, scene_shape=(3, 4), colors=["white", "green", "blue"])
-    for display in (by_name, listed):
+    as_bytes = ClassificationMapDisplay.from_predictions(
+        y, scene_shape=(3, 4), colors={"sea": (0, 0, 255), "land": np.array([0, 128, 0]), "ice": [255, 255, 255]}
+    )
+    for display in (by_name, listed, as_bytes):
         picture = display.ax_[-1].images[0].get_array()
         assert picture[0, 0, :3].tolist() == [0, 0, 1] and picture[2, 0, :3].tolist() == [1, 1, 1]
         handles = display.ax_[-1].get_legend().legend_handles

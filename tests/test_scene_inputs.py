@@ -1,5 +1,7 @@
 """Scenes and maps where rows are meant: taken where they are clear, else named with the function that makes rows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from sklearn_geoal import (
     HyperbolicVAETransformer,
     LANDClassifier,
     MixMatchClassifier,
+    MixMatchSegmenter,
     NetClassifier,
     RECALClusterer,
     SymmetricVAEClassifier,
@@ -83,7 +86,7 @@ def test_scenes_are_named_with_what_makes_rows(estimator):
     cube = RNG.rand(3, 6, 9)
     takes_cubes = isinstance(estimator, SpatialWindow | PatchTransformer)
     array = xarray.DataArray(cube, dims=("band", "y", "x"))
-    given = ["scene.tif", array, array.to_dataset("band")]
+    given = ["scene.tif", ["a.tif", Path("b.tif")], array, array.to_dataset("band"), array[0]]
     for scene in given:
         with pytest.raises(TypeError, match="X must be an array with a row for each sample; got .*open_scene"):
             estimator.fit(scene, FULL)
@@ -93,3 +96,10 @@ def test_scenes_are_named_with_what_makes_rows(estimator):
     table = xarray.DataArray(X, dims=("pixel", "band"))
     if not takes_cubes:
         estimator.fit(table, FULL)
+
+
+def test_a_dataarray_of_images_is_images():
+    images, masks = RNG.rand(4, 2, 16, 16), RNG.randint(2, size=(4, 16, 16))
+    array = xarray.DataArray(images, dims=("image", "band", "y", "x"))
+    first, second = (MixMatchSegmenter(hidden_units=(4,), **SMALL).fit(X, masks).predict(X) for X in (array, images))
+    np.testing.assert_array_equal(first, second)

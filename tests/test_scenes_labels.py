@@ -1,7 +1,11 @@
 """Labels from rasters, polygons and points; queries as points and back."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
+from affine import Affine
 from sklearn.linear_model import LogisticRegression
 from test_scenes import CRS, TRANSFORM, write
 
@@ -9,6 +13,9 @@ from sklearn_geoal.scenes import colors_from, labels_from, open_scene, predict_s
 
 geopandas = pytest.importorskip("geopandas", reason="geopandas is not installed")
 shapely = pytest.importorskip("shapely", reason="shapely is not installed")
+pyogrio = pytest.importorskip("pyogrio", reason="pyogrio is not installed")
+rasterio_features = pytest.importorskip("rasterio.features", reason="rasterio is not installed")
+rioxarray = pytest.importorskip("rioxarray", reason="rioxarray is not installed")
 
 
 @pytest.fixture
@@ -57,6 +64,44 @@ def test_polygons_of_any_crs(path, crs):
     assert (y == expected).all()
 
 
+@pytest.mark.parametrize("all_touched", [False, True])
+@pytest.mark.parametrize(
+    "transform", [TRANSFORM, TRANSFORM @ Affine.rotation(30), Affine(10, 0, 500_000, 0, 12.5, 4_000_000)]
+)
+def test_features_are_burned_in_windows_as_gdal_burns_them_together(tmp_path, transform, all_touched):
+    scene = write(tmp_path / "turned.tif", np.ones((1, 30, 40)), transform=transform)
+    rng = np.random.RandomState(0)
+    codes = rng.randint(1, 5, size=60)
+    centers = [transform @ (rng.uniform(-3, 43), rng.uniform(-3, 33)) for _ in codes]
+    shapes = [shapely.Polygon(center + rng.normal(scale=40, size=(3, 2))) for center in centers]
+    expected = rasterio_features.rasterize(
+        zip(shapes, codes, strict=True), out_shape=(30, 40), transform=transform, all_touched=all_touched
+    )
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # some lie outside
+        last = labels_from(scene, features(codes, shapes), all_touched=all_touched, overlap="last")
+        first = labels_from(scene, features(codes[::-1], shapes[::-1]), all_touched=all_touched, overlap="first")
+    np.testing.assert_array_equal(np.where(last == -1, 0, last), expected.ravel())
+    np.testing.assert_array_equal(first, last)
+
+
+def test_rasters_elsewhere(path, tmp_path):
+    ones = np.ones((1, 30, 40), dtype=np.uint8)
+    for name, place, message in (
+        ("far.tif", {"transform": TRANSFORM @ Affine.translation(500, 0)}, "must cover the same rectangle"),
+        ("near.tif", {"transform": TRANSFORM @ Affine.translation(0.9, 0)}, "must cover the same rectangle"),
+        ("zone.tif", {"crs": "EPSG:32634"}, "EPSG:32634.*EPSG:32633"),
+    ):
+        file = write(tmp_path / name, ones, **place)
+        for given in (file, rioxarray.open_rasterio(file)):
+            with pytest.raises(ValueError, match=message):
+                labels_from(path, given)
+            with pytest.raises(ValueError, match=message):  # a mask is placed alike
+                open_scene(path, mask=given)
+    here = rioxarray.open_rasterio(write(tmp_path / "here.tif", ones))
+    without_crs = here.drop_vars("spatial_ref")
+    assert (labels_from(path, here) == 1).all() and (labels_from(path, without_crs) == 1).all()
+
+
 def test_touched_pixels_and_small_polygons(path):
     small = features([3], [square(4.6, 4.9, 5.6, 6.2)])
     with pytest.warns(UserWarning, match="1 of 1 features hold no centre"), pytest.raises(ValueError, match="No pixel"):
@@ -89,10 +134,41 @@ def test_columns(path):
         labels_from(path, given, column="kind")
     with pytest.raises(ValueError, match="Say with column which of 'kind', 'name' names the class"):
         labels_from(path, given.rename(columns={"class": "kind"}))
-    with pytest.raises(ValueError, match="expected text or whole numbers"):
-        labels_from(path, given.assign(**{"class": 0.5}))
+    for wrong in (0.5, np.inf):
+        with pytest.raises(ValueError, match="expected text or whole numbers"):
+            labels_from(path, given.assign(**{"class": wrong}))
     with pytest.raises(ValueError, match="column 'class' is empty"):
         labels_from(path, given.assign(**{"class": None}))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        pd.array(["a", None], dtype="string"),
+        pd.array([3, None], dtype="Int64"),
+        pd.array([3.0, None], dtype="Float64"),
+        np.array([np.int64(3), None], dtype=object),
+        np.array([3, pd.NA], dtype=object),
+    ],
+)
+def test_columns_of_all_types_have_gaps(path, classes):
+    y = labels_from(path, features(classes, [square(0, 5, 0, 5), square(9, 12, 0, 5)]))
+    assert (y == classes[0]).sum() == 25 and y[10 * 40] in (None, -1)
+
+
+def test_files_that_are_no_single_layer(path, tmp_path):
+    given = features([1], [square(0, 5, 0, 5)])
+    for name in ("first", "second"):
+        given.to_file(tmp_path / "two.gpkg", layer=name)
+    with pytest.raises(ValueError, match="has 2 layers of features, first, second"):
+        labels_from(path, tmp_path / "two.gpkg")
+    (tmp_path / "broken.gpkg").write_text("no database")
+    with pytest.raises(ValueError, match="broken.gpkg is no vector file"):
+        labels_from(path, tmp_path / "broken.gpkg")
+    given.to_file(tmp_path / "styled.gpkg")
+    with warnings.catch_warnings(action="ignore"):  # of a table without geometries
+        pyogrio.write_dataframe(pd.DataFrame({"style": ["red"]}), tmp_path / "styled.gpkg", layer="styles")
+    assert (labels_from(path, tmp_path / "styled.gpkg") == 1).sum() == 25
 
 
 def test_what_does_not_go_together(path, tmp_path):
@@ -132,6 +208,29 @@ def test_queries_that_cannot_be_written(path, tmp_path):
         queries_to_vector(path, [5000], tmp_path / "q.gpkg")
     with pytest.raises(ValueError, match="inconsistent"):
         queries_to_vector(path, [1, 2], tmp_path / "q.gpkg", scores=[1.0])
+    with pytest.raises(ValueError, match="no CRS, and GeoJSON"):
+        queries_to_vector(write(tmp_path / "nowhere.tif", np.zeros((1, 3, 4)), crs=None), [1], tmp_path / "q.geojson")
+
+
+@pytest.mark.parametrize("suffix", [".geojson", ".gpkg", ".shp"])
+def test_queries_replace_a_file_by_a_whole_one_alone(path, tmp_path, suffix, monkeypatch):
+    target = tmp_path / "out" / f"queries{suffix}"
+    target.parent.mkdir()
+    queries_to_vector(path, [1, 2, 3], target)
+    before = {file.name: file.read_bytes() for file in target.parent.iterdir()}
+
+    def fail(points, where, **options):
+        where.write_text("half a f")
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="disk full"):
+        patched.setattr(geopandas.GeoDataFrame, "to_file", fail)
+        queries_to_vector(path, [4], target)
+    assert {file.name: file.read_bytes() for file in target.parent.iterdir()} == before
+    target.with_suffix(".qix").write_text("an index of the old points")
+    queries_to_vector(path, [4], target)
+    assert len(geopandas.read_file(target)) == 1
+    assert target.with_suffix(".qix").exists() == (suffix != ".shp")
 
 
 def test_colors_of_a_map_by_name(path, tmp_path):
@@ -140,6 +239,11 @@ def test_colors_of_a_map_by_name(path, tmp_path):
     paths = predict_scene(model, path, tmp_path / "map.tif", colors={"sea": "#0102ff", "land": "#00ff00"})
     assert colors_from(paths.label) == {"sea": "#0102ff", "land": "#00ff00"}
     assert predict_scene(model, path, tmp_path / "again.tif", colors=colors_from(paths.label))
+    numbers = LogisticRegression().fit(X, np.where(X[:, 0] > 0.5, 7, 3))
+    paths_of_numbers = predict_scene(numbers, path, tmp_path / "numbers.tif", colors={3: "#0102ff", 7: "#00ff00"})
+    assert colors_from(paths_of_numbers.label) == {3: "#0102ff", 7: "#00ff00"}
+    with pytest.raises(FileNotFoundError):
+        colors_from(tmp_path / "none.tif")
     with pytest.raises(ValueError, match="no colour table"):
         colors_from(paths.confidence)
 

@@ -36,10 +36,21 @@ def colors_in_order(colors, classes, names):
         colors = [colors.get(c, colors.get(n)) for c, n in zip(classes.tolist(), names, strict=True)]
     if len(colors) != len(classes):
         raise ValueError(f"colors has {len(colors)} colours for {len(classes)} classes, {names}: give one for each.")
+    colors = [_from_bytes(color) for color in colors]
     for color in colors:
         if not is_color_like(color):
-            raise ValueError(f'colors has {color!r}, expected colours as matplotlib reads them, such as "#1f77b4".')
-    return list(colors)
+            raise ValueError(
+                f'colors has {color!r}, expected colours as matplotlib reads them, such as "#1f77b4", or red, green, '
+                "blue up to 255."
+            )
+    return colors
+
+
+def _from_bytes(color):
+    """Red, green, blue up to 255, as files have them, as parts of 1; any other colour as it is."""
+    if isinstance(color, str) or np.shape(color) != (3,) or not 1 < max(color) <= 255 or min(color) < 0:
+        return color
+    return tuple(part / 255 for part in color)
 
 
 def encode_jointly(targets, labels, missing_label):

@@ -236,9 +236,9 @@ class ClassificationMapDisplay:
         display_labels : array-like of str of shape (n_classes,), default=None
             Names of the classes, in the same order.
         colors : dict or list of length n_classes, default=None
-            Colours of the classes as matplotlib reads them: a mapping from class, or its name, to colour, such as
-            :func:`~sklearn_geoal.scenes.colors_from` reads from a map, or a list in the order of `labels`. By default
-            well-distinguished ones.
+            Colours of the classes as matplotlib reads them, or red, green, blue up to 255: a mapping from class, or
+            its name, to colour, such as :func:`~sklearn_geoal.scenes.colors_from` reads from a map, or a list in the
+            order of `labels`. By default well-distinguished ones.
         missing_label : "auto", None, scalar or str, default="auto"
             The marker of a missing label.
         ax : matplotlib Axes or array-like of them, default=None

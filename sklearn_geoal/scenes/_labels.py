@@ -1,9 +1,11 @@
 """Labels for the pixels of a scene, from rasters, polygons and points."""
 
 import os
+from numbers import Real
 
 import numpy as np
 
+from .._labels import is_missing
 from .._validation import check_choice
 from .._warnings import warn
 from ._blocks import Block
@@ -70,12 +72,29 @@ def labels_from(source, labels, *, column=None, unlabeled=0, all_touched=False, 
     scene = open_scene(source)
     is_path = isinstance(labels, (str, os.PathLike))
     if is_path and os.fspath(labels).lower().endswith(_VECTORS):
-        if not os.path.exists(labels):
-            raise FileNotFoundError(f"There is no file {os.fspath(labels)}.")
-        labels = geopandas_or_say(f"Reading {os.fspath(labels)}").read_file(labels)
+        labels = _read(os.fspath(labels))
     if hasattr(labels, "geometry") and hasattr(labels, "crs"):
         return _from_features(scene, labels, column, all_touched, overlap)
     return _from_raster(scene, labels, unlabeled)
+
+
+def _read(path):
+    geopandas = geopandas_or_say(f"Reading {path}")
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"There is no file {path}.")
+    if path.lower().endswith(".parquet"):
+        return geopandas.read_parquet(path)
+    try:
+        kinds = geopandas.list_layers(path).set_index("name").geometry_type
+        layers = kinds.index[kinds.notna()].tolist()  # the others are tables, such as the styles that QGIS keeps
+        if len(layers) != 1:
+            raise ValueError(
+                f"{path} has {len(layers)} layers of features, {', '.join(layers[:10])}, expected one: give "
+                "geopandas.read_file(path, layer=...)."
+            )
+        return geopandas.read_file(path, layer=layers[0])
+    except RuntimeError as error:  # of GDAL
+        raise ValueError(f"{path} is no vector file that GDAL can read: {error}") from error
 
 
 def _from_raster(scene, labels, unlabeled):
@@ -86,7 +105,8 @@ def _from_raster(scene, labels, unlabeled):
             f"{scene.scene_shape[1]} pixels."
         )
     nodata = None if raster.nodata is None else raster.nodata[0]
-    y = np.full(scene.n_pixels, -1, dtype=np.promote_types(raster.dtype, np.int8) if raster.dtype.kind in "iu" else int)
+    dtype = np.promote_types(raster.dtype, np.int8)
+    y = np.full(scene.n_pixels, -1, dtype=dtype if dtype.kind == "i" else np.int64)
     for strip in scene.strips():
         (values,), missing = raster.read([0], strip)
         known = values != unlabeled
@@ -153,13 +173,14 @@ def _classes_of(features, column):
             raise ValueError(f"Say with column which of {', '.join(map(repr, columns))} names the class.")
     if column not in columns:
         raise ValueError(f"There is no column {column!r}; the features have {', '.join(map(repr, columns))}.")
-    values = [None if value is None or value != value or value == "" else value for value in features[column].tolist()]
+    values = features[column].to_numpy(dtype=object)
+    values = [None if gap or value == "" else value for value, gap in zip(values, is_missing(values), strict=True)]
     known = [value for value in values if value is not None]
     if not known:
         raise ValueError(f"The column {column!r} is empty: there is no class in any of {len(values)} features.")
     if all(isinstance(value, str) for value in known):
         return values
-    if not all(isinstance(value, (int, float)) and value == int(value) and value != -1 for value in known):
+    if not all(isinstance(value, Real) and value % 1 == 0 and value != -1 for value in known):
         raise ValueError(
             f"The column {column!r} holds {known[:5]}, expected text or whole numbers, of which -1 means no label."
         )

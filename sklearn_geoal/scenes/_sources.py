@@ -116,7 +116,7 @@ class RasterSource:
             )
         self.paths, self._resampling = paths, resampling
         self._opened = threading.local()
-        files = [self._open(path) for path in paths]
+        files = [open_raster(path) for path in paths]
         finest = min(files, key=lambda file: abs(file.transform.determinant))
         self.grid = (
             Grid(finest.name, finest.crs, finest.transform, finest.width, finest.height) if grid is None else grid
@@ -179,20 +179,10 @@ class RasterSource:
             return stems if len(set(stems)) == len(stems) else None
         return described if all(described) else None
 
-    def _open(self, path):
-        import rasterio
-
-        try:
-            return rasterio.open(path)
-        except rasterio.errors.RasterioIOError as error:
-            if not os.path.exists(path) and ":" not in path:
-                raise FileNotFoundError(f"There is no file {path}.") from error
-            raise ValueError(f"{path} is no raster that GDAL can read: {error}") from error
-
     def _files(self):
         """The files as seen on the grid, opened once a thread: GDAL's handles are not for several."""
         if not hasattr(self._opened, "files"):
-            self._opened.files = [self._on_grid(self._open(path)) for path in self.paths]
+            self._opened.files = [self._on_grid(open_raster(path)) for path in self.paths]
         return self._opened.files
 
     def _on_grid(self, file):
@@ -210,6 +200,18 @@ class RasterSource:
 
     def __setstate__(self, state):
         vars(self).update(state, _opened=threading.local())
+
+
+def open_raster(path):
+    """A file, opened by rasterio, or an error that says why there is none."""
+    import rasterio
+
+    try:
+        return rasterio.open(path)
+    except rasterio.errors.RasterioIOError as error:
+        if not os.path.exists(path) and ":" not in path:
+            raise FileNotFoundError(f"There is no file {path}.") from error
+        raise ValueError(f"{path} is no raster that GDAL can read: {error}") from error
 
 
 class Grid(NamedTuple):
@@ -234,7 +236,10 @@ def _has_no_place(file):
 
 
 def _check_same_place(path, file, grid):
-    """Check that a file covers the rectangle of the grid, to the width of its own pixels, in the same CRS."""
+    """Check that a file covers the rectangle of the grid, in the same CRS.
+
+    Coarser or finer pixels may be off by the width of one. As many pixels are read as they are, and may be off by half.
+    """
     if _has_no_place(file):
         if (file.width, file.height) != (grid.width, grid.height):
             raise ValueError(
@@ -249,6 +254,8 @@ def _check_same_place(path, file, grid):
         )
     bounds = Grid(path, file.crs, file.transform, file.width, file.height).bounds
     slack = max(map(abs, file.transform[:2] + file.transform[3:5]))
+    if (file.width, file.height) == (grid.width, grid.height):
+        slack /= 2
     if max(abs(a - b) for a, b in zip(bounds, grid.bounds, strict=True)) > slack:
         raise ValueError(
             f"{path} covers {bounds}, {grid.name} {grid.bounds} (left, bottom, right, top): rasters of one scene must "
@@ -265,13 +272,22 @@ def _size_and_time(path):
 
 
 def source_of(given, resampling="bilinear", grid=None):
-    """The source behind whatever a user gives as a scene; files are brought onto the ``grid`` if one is given."""
+    """The source behind whatever a user gives as a scene; files are brought onto the ``grid`` if one is given.
+
+    What has a place must cover that of the grid; arrays have none.
+    """
     if isinstance(given, (str, os.PathLike)):
         given = [given]
     if isinstance(given, (list, tuple)) and given and all(isinstance(path, (str, os.PathLike)) for path in given):
         return RasterSource([os.fspath(path) for path in given], resampling, grid)
     if hasattr(given, "dims") and hasattr(given, "coords"):
-        return DataArraySource(given)
+        source = DataArraySource(given)
+        if grid is not None and source.transform is not None:
+            name, (_, height, width) = f"the {type(given).__name__}", source.shape
+            # one that has lost its CRS on the way is taken to be in that of the grid
+            there = Grid(name, source.crs or grid.crs, source.transform, width, height)
+            _check_same_place(name, there, grid)
+        return source
     if isinstance(given, (np.ndarray, list, tuple)):
         return ArraySource(given if isinstance(given, np.ndarray) else np.asarray(given))
     raise TypeError(

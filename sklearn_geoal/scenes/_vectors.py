@@ -10,8 +10,10 @@ from sklearn.utils import check_consistent_length
 
 from ._extras import geopandas_or_say, rasterio_or_say
 from ._scene import open_scene
+from ._sources import open_raster
 
 _DRIVERS = {".geojson": "GeoJSON", ".json": "GeoJSON", ".gpkg": "GPKG", ".shp": "ESRI Shapefile"}
+_INDEXES = (".qix", ".sbn", ".sbx")  # of a shapefile, and wrong for another of the same name
 
 
 def queries_to_vector(source, rows, path, *, scores=None):
@@ -38,7 +40,7 @@ def queries_to_vector(source, rows, path, *, scores=None):
     Raises
     ------
     ValueError
-        If the scene has no transform, or the file is of another kind.
+        If the scene has no transform, or no CRS while the file is GeoJSON, or the file is of another kind.
     IndexError
         If a row is no pixel of the scene.
 
@@ -64,11 +66,15 @@ def queries_to_vector(source, rows, path, *, scores=None):
     points = geopandas.GeoDataFrame(columns, geometry=geopandas.points_from_xy(x, y), crs=crs)
     points["class"] = points["class"].astype("string")
     driver = _DRIVERS[path.suffix.lower()]
-    if driver == "GeoJSON" and crs is not None:
+    if driver == "GeoJSON" and crs is None:
+        raise ValueError("The scene has no CRS, and GeoJSON takes longitude and latitude only: write a GeoPackage.")
+    if driver == "GeoJSON":
         points = points.to_crs("EPSG:4326")
     # a shapefile is several files
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         points.to_file(Path(folder) / path.name, driver=driver)
+        for index in _INDEXES if path.suffix.lower() == ".shp" else ():
+            path.with_suffix(index).unlink(missing_ok=True)
         for file in sorted(Path(folder).iterdir()):
             os.replace(file, path.parent / file.name)
     return path
@@ -86,15 +92,17 @@ def colors_from(path):
     -------
     colors : dict
         Class to text such as "#0072b2", as :class:`~sklearn_geoal.plot.ClassificationMapDisplay` and
-        :func:`predict_scene` take it.
+        :func:`predict_scene` take it. Classes that are numbers are numbers again.
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
-        If the file has no colour table.
+        If it is no raster or has no colour table.
     """
-    rasterio = rasterio_or_say(f"Reading {path}")
-    with rasterio.open(path) as file:
+    rasterio_or_say(f"Reading {path}")
+    with open_raster(os.fspath(path)) as file:
         try:
             table = file.colormap(1)
         except ValueError as error:
@@ -102,5 +110,7 @@ def colors_from(path):
         names, nodata = json.loads(file.tags().get("classes", "{}")), file.nodata
     colors = {number: "#{:02x}{:02x}{:02x}".format(*color) for number, color in table.items() if number != nodata}
     if names:
-        return {names[str(number)]: color for number, color in colors.items() if str(number) in names}
+        # a class that is named like its number is that number: JSON has text only
+        names = {int(number): int(number) if name == number else name for number, name in names.items()}
+        return {names[number]: color for number, color in colors.items() if number in names}
     return {number: color for number, color in colors.items() if color != "#000000"}

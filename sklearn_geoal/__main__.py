@@ -58,7 +58,7 @@ def _command(commands, name, run, text, model):
         command.add_argument("model", help="file that sklearn_geoal.save has written")
     command.add_argument("scene", help="file that GDAL reads")
     command.add_argument("--bands", help="names or positions from 0, by commas; all by default")
-    command.add_argument("--nodata", type=float, help="value of missing measurements, beside what the file says")
+    command.add_argument("--nodata", type=float, help="value of missing measurements, instead of that in the file")
     command.add_argument("--mask", help="file that is not 0 where pixels are missing")
     command.add_argument("--quiet", action="store_true", help="no progress bar")
     command.add_argument("--debug", action="store_true", help="show where an error comes from")

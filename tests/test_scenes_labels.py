@@ -208,6 +208,8 @@ def test_queries_that_cannot_be_written(path, tmp_path):
         queries_to_vector(path, [5000], tmp_path / "q.gpkg")
     with pytest.raises(ValueError, match="inconsistent"):
         queries_to_vector(path, [1, 2], tmp_path / "q.gpkg", scores=[1.0])
+    with pytest.raises(FileNotFoundError, match="There is no folder .*none to write q.gpkg to"):
+        queries_to_vector(path, [1], tmp_path / "none" / "q.gpkg")
     with pytest.raises(ValueError, match="no CRS, and GeoJSON"):
         queries_to_vector(write(tmp_path / "nowhere.tif", np.zeros((1, 3, 4)), crs=None), [1], tmp_path / "q.geojson")
 

@@ -39,6 +39,8 @@ def queries_to_vector(source, rows, path, *, scores=None):
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such folder.
     ValueError
         If the scene has no transform, or no CRS while the file is GeoJSON, or the file is of another kind.
     IndexError
@@ -54,6 +56,8 @@ def queries_to_vector(source, rows, path, *, scores=None):
     scene, path = open_scene(source), Path(path)
     if path.suffix.lower() not in _DRIVERS:
         raise ValueError(f"path must end in {', '.join(_DRIVERS)}; got {path.name}.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write {path.name} to.")
     x, y = scene.rows_to_coordinates(rows).T
     row, column = scene.rows_to_pixels(rows).T
     columns = {"rank": np.arange(1, len(x) + 1), "row": row, "col": column, "x": x, "y": y}

@@ -18,7 +18,17 @@ _ESTIMATORS = {
     "VAETransformer": "._autoencoders.vae",
 }
 _FUNCTIONS = {"load": ".persistence", "save": ".persistence"}
-_MODULES = ("augment", "datasets", "interop", "metrics", "model_selection", "plot", "preprocessing", "scenes")
+_MODULES = (
+    "augment",
+    "datasets",
+    "interop",
+    "labeling",
+    "metrics",
+    "model_selection",
+    "plot",
+    "preprocessing",
+    "scenes",
+)
 
 __all__ = ["__version__", *_ESTIMATORS, *_FUNCTIONS, *_MODULES]
 

@@ -21,6 +21,7 @@ FLOORS = (
     {"_active"},
     {"model_selection", "persistence"},
     {"scenes"},
+    {"labeling"},
     {"__main__", "interop", "plot"},
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
@@ -37,6 +38,8 @@ ONLY_IN = {
     "rasterio": {"datasets", "scenes"},
     "xarray": {"scenes"},
     "dask": {"scenes"},
+    "starlette": {"labeling"},
+    "uvicorn": {"labeling"},
     "geopandas": {"scenes"},
     "torch": {"_torch", "_nets", "_manifolds", "augment", *DEEP},
 }

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from .graph import TREE_FEATURES, inverse_square_weights, others
 
 # numbers of directions that are tried, and how many candidates for each neighbour are looked for in them
-_TRIALS = (12, 1), (24, 2), (48, 2)
+_TRIALS = (12, 1), (12, 2), (24, 2), (48, 2)
 # by how much candidates may be farther away, in these directions, than the nearest
 _SLACK = 0.5
 # a search will do if it leaves this share of the checked points the label that the exact one gives them

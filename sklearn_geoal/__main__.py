@@ -41,7 +41,7 @@ def _parser():
     sample = _command(commands, "sample", _sample, "draw pixels that stand for a scene, as points", model=False)
     sample.add_argument("output", help="GeoJSON, GeoPackage or shapefile")
     sample.add_argument("-n", type=int, default=100, help="number of pixels, 100 by default")
-    sample.add_argument("--strategy", choices=("coverage", "random", "spread"), default="coverage")
+    sample.add_argument("--strategy", choices=("random", "spread", "coverage"), default="random")
     sample.add_argument("--seed", type=int, default=0)
 
     queries = _command(

@@ -96,7 +96,7 @@ def test_coverage_keeps_what_is_rare():
         for strategy in STRATEGIES
     }
     assert found == {"random": False, "spread": False, "coverage": True}
-    sample = sample_pixels(scene, 200, random_state=0)
+    sample = sample_pixels(scene, 200, strategy="coverage", random_state=0)
     assert sample.weights[np.isin(sample.rows, rare @ [400, 1])].sum() == 3
 
 
@@ -146,7 +146,7 @@ def test_parameters_are_checked(bands):
         ({"n": 0}, ValueError, "n == 0"),
         ({"n": 2.5}, TypeError, "n must be"),
         ({"n": 5, "missing": "all"}, ValueError, "needs a transformer that fills the gaps"),
-        ({"n": 5, "strategy": "best"}, ValueError, "strategy must be one of 'coverage', 'random', 'spread'"),
+        ({"n": 5, "strategy": "best"}, ValueError, "strategy must be one of 'random', 'spread', 'coverage'"),
     ):
         with pytest.raises(error, match=message):
             sample_pixels(bands, **options)

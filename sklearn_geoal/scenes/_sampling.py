@@ -17,7 +17,7 @@ _CELLS_A_SCALE = 64  # the finest cells, in parts of the spread of a direction
 _SPREAD_CANDIDATES = 8  # random pixels of which "spread" keeps one
 
 
-def sample_pixels(source, n, *, strategy="coverage", transformer=None, missing="any", random_state=None, verbose=0):
+def sample_pixels(source, n, *, strategy="random", transformer=None, missing="any", random_state=None, verbose=0):
     """Draw pixels that stand for a scene of any size, in one pass over it.
 
     Parameters
@@ -26,7 +26,7 @@ def sample_pixels(source, n, *, strategy="coverage", transformer=None, missing="
         As :func:`open_scene` takes it.
     n : int
         Number of pixels. If fewer are valid, all of them are taken.
-    strategy : {"coverage", "random", "spread"}, default="coverage"
+    strategy : {"random", "spread", "coverage"}, default="random"
         "random": every valid pixel is equally likely. "spread": the same, evenly over the scene. "coverage": half of
         the pixels are spread over the values that occur, however rare, the others are drawn at random: what covers a
         few pixels of millions is among them.
@@ -82,12 +82,12 @@ def sample_pixels(source, n, *, strategy="coverage", transformer=None, missing="
     >>> from sklearn_geoal.scenes import sample_pixels
     >>> scene = np.zeros((2, 100, 100))
     >>> scene[:, 40, 70] = 5  # one pixel of another material
-    >>> sample = sample_pixels(scene, 20, random_state=0)
+    >>> sample = sample_pixels(scene, 20, strategy="coverage", random_state=0)
     >>> bool(np.isin(40 * 100 + 70, sample.rows)), float(sample.weights.sum())
     (True, 10000.0)
     """
     check_scalar(n, "n", Integral, min_val=1)
-    check_choice("strategy", strategy, ("coverage", "random", "spread"))
+    check_choice("strategy", strategy, ("random", "spread", "coverage"))
     scene, seed = open_scene(source), draw_seed(random_state)
     stream = _Stream(scene, transformer, missing, seed)
     cells = _Cells(max(1, n // 2), _Layout.of(stream.look())) if strategy == "coverage" else None

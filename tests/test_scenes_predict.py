@@ -25,6 +25,9 @@ import sklearn_geoal
 from sklearn_geoal import LANDClassifier, MixMatchSegmenter, NetClassifier, SymmetricVAEClassifier, VAETransformer
 from sklearn_geoal.preprocessing import PatchTransformer, SpatialWindow, ValidRows
 from sklearn_geoal.scenes import open_scene, predict_scene
+from sklearn_geoal.scenes._blocks import Block
+from sklearn_geoal.scenes._layers import label_layer
+from sklearn_geoal.scenes._outputs import Scratch
 
 rasterio = pytest.importorskip("rasterio", reason="rasterio is not installed")
 rioxarray = pytest.importorskip("rioxarray", reason="rioxarray is not installed")
@@ -387,3 +390,22 @@ def test_labels_beside_probabilities_are_those_of_predict(case):
     estimator = CASES[case][0]()
     alone, both = (predict_scene(estimator, SCENE, outputs=outputs) for outputs in ("label", ["label", "confidence"]))
     np.testing.assert_array_equal(both.label.values, alone.label.values)
+
+
+def test_a_journal_that_was_cut_short_is_read_to_its_last_whole_line(tmp_path):
+    model = LogisticRegression().fit(X[TAUGHT], Y[TAUGHT])
+    layers = [label_layer(model.classes_)]
+    scratch = Scratch(tmp_path / "partial", layers, SHAPE, "signature")
+    values = {"label": np.ones(SHAPE, dtype=np.uint8)}
+    scratch.write(12, Block(0, 5, 0, 5), {"label": values["label"][:5, :5]})
+    scratch.close()
+    with open(tmp_path / "partial" / "journal", "a") as file:
+        file.write("1")  # of 13
+    scratch = Scratch(tmp_path / "partial", layers, SHAPE, "signature")
+    assert scratch.done == {12}
+    scratch.write(4, Block(5, 9, 0, 5), {"label": values["label"][:4, :5]})
+    scratch.close()
+    assert Scratch(tmp_path / "partial", layers, SHAPE, "signature").done == {4, 12}
+    assert Scratch(tmp_path / "partial", layers, SHAPE, "another").done == set()
+    (tmp_path / "partial" / "label.raw").write_bytes(b"short")
+    assert Scratch(tmp_path / "partial", layers, SHAPE, "another").done == set()

@@ -40,16 +40,23 @@ class Scratch:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         self._files = {layer.name: self._open(layer) for layer in layers}
-        self._journal = open(folder / "journal", "a", encoding="ascii")
+        self._journal = open(folder / "journal", "r+" if self.done else "w", encoding="ascii")
+        if self.done:  # a line that was cut short must not become the beginning of the next one
+            self._journal.truncate(self._journal.read().rfind("\n") + 1)
+            self._journal.seek(0, os.SEEK_END)
         if not self.done:
             self._note(signature)
 
     def _open(self, layer):
-        path = self._folder / f"{layer.name}.raw"
-        n_bytes = layer.n_bands * self._shape[0] * self._shape[1] * layer.dtype.itemsize
-        file = os.open(path, os.O_RDWR | os.O_CREAT)
-        os.ftruncate(file, n_bytes)  # a hole until it is written
+        file = open(self._path(layer), "r+b" if self.done else "w+b", buffering=0)
+        file.truncate(self._n_bytes(layer))  # a hole until it is written
         return file
+
+    def _path(self, layer):
+        return self._folder / f"{layer.name}.raw"
+
+    def _n_bytes(self, layer):
+        return layer.n_bands * self._shape[0] * self._shape[1] * layer.dtype.itemsize
 
     def write(self, number, block, maps):
         """Write the layers of a block, then note it as finished."""
@@ -59,23 +66,22 @@ class Scratch:
                 for row, line in enumerate(values, start=block.top):
                     place = ((band * self._shape[0] + row) * self._shape[1] + block.left) * itemsize
                     _write_all(file, line.tobytes(), place)
-            os.fsync(file)
+            os.fsync(file.fileno())
         self._note(str(number))
 
     def read(self, layer, block):
         """Values (n_bands, h, w) of a layer."""
         values = np.empty((layer.n_bands, *block.shape), dtype=layer.dtype)
-        n_bytes = block.shape[1] * layer.dtype.itemsize
+        file = self._files[layer.name]
         for band, row in np.ndindex(layer.n_bands, block.shape[0]):
-            place = (band * self._shape[0] + block.top + row) * self._shape[1] + block.left
-            line = os.pread(self._files[layer.name], n_bytes, place * layer.dtype.itemsize)
-            values[band, row] = np.frombuffer(line, dtype=layer.dtype)
+            file.seek(((band * self._shape[0] + block.top + row) * self._shape[1] + block.left) * layer.dtype.itemsize)
+            file.readinto(values[band, row])
         return values
 
     def close(self):
         """Close the files and leave them."""
         for file in self._files.values():
-            os.close(file)
+            file.close()
         self._files = {}
         self._journal.close()
 
@@ -91,6 +97,11 @@ class Scratch:
         except (OSError, UnicodeDecodeError):
             return set()
         whole = lines[:-1]  # what follows the last line break was cut short
+        if any(
+            not self._path(layer).is_file() or self._path(layer).stat().st_size != self._n_bytes(layer)
+            for layer in self._layers
+        ):
+            return set()
         return {int(line) for line in whole[1:] if line.isdigit()} if whole[:1] == [signature] else set()
 
     def _note(self, line):
@@ -100,9 +111,9 @@ class Scratch:
 
 
 def _write_all(file, content, place):
+    file.seek(place)
     while content:
-        n_written = os.pwrite(file, content, place)
-        content, place = content[n_written:], place + n_written
+        content = content[file.write(content) :]
 
 
 def signature_of(*parts):

@@ -28,7 +28,7 @@ def as_dataset(plan, scene, block_size, computed):
     if scene.lazy_array is not None:
         arrays = _lazy(plan, scene, blocks)
     else:
-        arrays = {layer.name: layer.empty(scene.scene_shape) for layer in plan.layers}
+        arrays = {layer.name: np.empty(layer.shape(scene.scene_shape), dtype=layer.dtype) for layer in plan.layers}
         for block, maps in computed(blocks):
             for name, values in maps.items():
                 arrays[name][..., *block.slices] = values
@@ -47,8 +47,9 @@ def _lazy(plan, scene, blocks):
         rows, columns = outer.slices
         maps = dask.delayed(_apply, pure=False)(shared, values[:, rows, columns], outer, block)
         for layer in plan.layers:
-            shape = layer.empty((0, 0)).shape[:-2] + block.shape
-            parts[layer.name][block.top, block.left] = dask.array.from_delayed(maps[layer.name], shape, layer.dtype)
+            parts[layer.name][block.top, block.left] = dask.array.from_delayed(
+                maps[layer.name], layer.shape(block.shape), layer.dtype
+            )
     tops, lefts = (sorted({place[axis] for place in parts[plan.layers[0].name]}) for axis in (0, 1))
     return {
         name: dask.array.block([[tiles[top, left] for left in lefts] for top in tops]) for name, tiles in parts.items()

@@ -64,9 +64,13 @@ class Layer:
         """Whether a value of an array of the layer is more than missing."""
         return bool((~np.isnan(values) if self.dtype.kind == "f" else values != self.nodata).any())
 
-    def empty(self, shape):
-        """An array of the layer without any value: (n_bands, height, width), or (height, width) of a single band."""
-        return np.full(shape if self.names is None else (self.n_bands, *shape), self.nodata, dtype=self.dtype)
+    def shape(self, of_pixels):
+        """Shape of an array of the layer: (n_bands, height, width), or (height, width) of a single band."""
+        return tuple(of_pixels) if self.names is None else (self.n_bands, *of_pixels)
+
+    def empty(self, of_pixels):
+        """An array of the layer without any value."""
+        return np.full(self.shape(of_pixels), self.nodata, dtype=self.dtype)
 
     def encode(self, result):
         """Rows as an estimator gives them as rows of the layer, (n, ...) of its dtype."""

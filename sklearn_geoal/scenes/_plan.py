@@ -94,13 +94,15 @@ class Plan:
         if self._is_segmenter:
             return self._segmented(values, valid, block)
         outer, inner = self.outer(block), self._patched(block)
-        rows = values[:, valid].T  # (n_valid, n_bands)
+        # (n_valid, n_bands); where all are valid without a copy
+        rows = (values.reshape(len(values), -1) if valid.all() else values[:, valid]).T
         for place, window in enumerate(self._windows):
             grid = _on_grid(self._chained(place, rows), valid)
             rows = np.asarray(window.transform(np.moveaxis(grid, -1, 0)))[valid.ravel()]
-        inside = np.zeros_like(valid)
-        inside[inner.within(outer)] = True
-        rows, valid = rows[inside[valid]], valid[inner.within(outer)]
+        if inner != outer:
+            inside = np.zeros_like(valid)
+            inside[inner.within(outer)] = True
+            rows, valid = rows[inside[valid]], valid[inner.within(outer)]
         if self._patches is None:
             return self._placed(self._outputs(rows), valid)
         maps = self._of_patches(_on_grid(self._chained(len(self._windows), rows), valid), valid, block, inner)
@@ -125,10 +127,14 @@ class Plan:
 
     def _placed(self, results, valid):
         """Rows of the layers on the grid of a block."""
-        maps = {}
-        for layer in self.layers:
-            maps[layer.name] = layer.empty(valid.shape)
-            maps[layer.name][..., valid] = results[layer.name].T
+        if valid.all():
+            return {
+                name: np.ascontiguousarray(rows.T).reshape(*rows.shape[1:], *valid.shape)
+                for name, rows in results.items()
+            }
+        maps = {layer.name: layer.empty(valid.shape) for layer in self.layers}
+        for name, rows in results.items():
+            maps[name][..., valid] = rows.T
         return maps
 
     def _patched(self, block):

@@ -1,4 +1,4 @@
-"""Command line: apply saved models to scenes, draw pixels, ask for labels, in batch systems and without Python."""
+"""Command line: label scenes in the browser; apply saved models, draw pixels, ask for labels, without Python."""
 
 import argparse
 import sys
@@ -49,14 +49,30 @@ def _parser():
     )
     queries.add_argument("output", help="GeoJSON, GeoPackage or shapefile")
     queries.add_argument("-n", type=int, default=20, help="number of queries, 20 by default")
+
+    label = _command(
+        commands, "label", _label, "answer the queries on a scene in the browser", model=False, scene_optional=True
+    )
+    label.add_argument("--classes", default="", help="names of the classes, by commas; more can be added on the page")
+    label.add_argument("--folder", default="labels", help="where answers and results are kept, labels by default")
+    label.add_argument("--features", metavar="MODEL", help="saved estimator of features, or of features and a learner")
+    label.add_argument("--pixels", type=int, default=10_000, help="pixels that the learner sees, 10000 by default")
+    label.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on; by default only this machine has access"
+    )
+    label.add_argument("--port", type=int, default=0, help="port, any that is free by default")
+    label.add_argument("--no-browser", action="store_true", help="print the address only")
     return parser
 
 
-def _command(commands, name, run, text, model):
+def _command(commands, name, run, text, model, scene_optional=False):
     command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     if model:
         command.add_argument("model", help="file that sklearn_geoal.save has written")
-    command.add_argument("scene", help="file that GDAL reads")
+    if scene_optional:
+        command.add_argument("scene", nargs="?", help="file that GDAL reads; a generated scene by default")
+    else:
+        command.add_argument("scene", help="file that GDAL reads")
     command.add_argument("--bands", help="names or positions from 0, by commas; all by default")
     command.add_argument("--nodata", type=float, help="value of missing measurements, instead of that in the file")
     command.add_argument("--mask", help="file that is not 0 where pixels are missing")
@@ -106,6 +122,47 @@ def _queries(args):
             "queries are rows of what was fitted."
         )
     return [queries_to_vector(scene, rows, args.output, scores=learner.query_scores_)]
+
+
+def _label(args):
+    from .labeling import LabelingSession, serve
+
+    classes = [name.strip() for name in args.classes.split(",") if name.strip()]
+    learner = None if args.features is None else _with_learner(load(args.features))
+    scene = _demo_scene() if args.scene is None else _open(args)
+
+    def open_session(tell):
+        return LabelingSession(scene, learner, classes, args.folder, n_pixels=args.pixels, tell=tell)
+
+    def announce(address):
+        print(f"Label at {address} (end with Ctrl-C; answers are kept in {args.folder})", flush=True)
+
+    try:
+        serve(open_session, host=args.host, port=args.port, open_browser=not args.no_browser, announce=announce)
+    except KeyboardInterrupt:
+        pass
+    return []
+
+
+def _with_learner(estimator):
+    """An estimator that asks, after those features if it does not do so itself."""
+    last = estimator
+    while hasattr(last, "steps"):
+        last = last[-1]
+    if hasattr(last, "query"):
+        return estimator
+    from sklearn.pipeline import make_pipeline
+
+    from . import LANDClassifier
+
+    return make_pipeline(estimator, LANDClassifier(random_state=0))
+
+
+def _demo_scene():
+    from .datasets import make_hyperspectral_scene
+
+    scene = make_hyperspectral_scene(random_state=0)
+    return open_scene(scene.data.T.reshape(-1, *scene.scene_shape))
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ class SceneModel:
         self._blank = clone(learner).fit(self._X, **weights)
         tell("the pixels around them", 0.6)
         self.nearest = self._standing_for_all(scene)
+        self._counts = np.bincount(self.nearest[self.nearest >= 0], minlength=len(self.rows))
         tell("ready", 1.0)
 
     def taught(self, labels):
@@ -133,6 +134,10 @@ class SceneModel:
             elif hasattr(learner, "predict_proba"):
                 uncertainty[:-1] = 1 - np.max(learner.predict_proba(self._X), axis=1)
         return classes, uncertainty
+
+    def share(self, chosen):
+        """Share of the pixels of the scene for which some of ``rows``, a mask, stand."""
+        return float(self._counts[chosen].sum() / self._counts.sum())
 
     def pipeline(self, learner):
         """Features and a learner as one fitted estimator of bands."""

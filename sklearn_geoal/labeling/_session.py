@@ -56,8 +56,8 @@ class LabelingSession:
         The scene.
     folder : Path
         Where the session is kept.
-    version : int
-        Grows whenever the state or the map changes.
+    version, map_version : int
+        Grow whenever the state or the map changes, and whenever the map does.
 
     Raises
     ------
@@ -103,7 +103,7 @@ class LabelingSession:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()  # held for moments only, unlike that of teaching
         self._teaching = threading.Lock()
-        self.version = 0
+        self.version = self.map_version = 0
         self._taught_labels = self._sample_classes = self._sample_uncertainty = self._query = None
         self._journal = Journal(self.folder / "journal.jsonl")
         try:
@@ -159,6 +159,18 @@ class LabelingSession:
         self.update()
         with self._lock:
             return self._query
+
+    @property
+    def latest_query(self):
+        """What :meth:`next` gave last, without teaching; None if that pixel was answered since."""
+        with self._lock:
+            return None if self._query is None or self._query.pixel in self._state.labels else self._query
+
+    @property
+    def is_behind(self):
+        """Whether there are labels that the learner was not taught yet."""
+        with self._lock:
+            return self._state.labels != self._taught_labels
 
     def answer(self, pixel, label, *, seen=None):
         """Say which class a pixel is of, asked for or not; a later answer replaces an earlier one.
@@ -264,9 +276,10 @@ class LabelingSession:
                 self._query = None if pixel is None else self._as_query(learner, pixel, score)
                 is_noted = any(action["seq"] == latest and "changed" in action for action in self._state.actions)
                 if latest is not None and before is not None and not is_noted:
-                    share = float(np.mean((before != classes)[self._model.nearest[self._model.nearest >= 0]]))
+                    share = self._model.share((before != classes)[:-1])
                     self._note({"do": "taught", "action": latest, "changed": round(share, 6)})
                 self.version += 1
+                self.map_version += 1
 
     def map(self):
         """Class of each pixel.

@@ -142,6 +142,7 @@ class LabeledStratifiedKFold(StratifiedKFold):
 
     def _check_groups(self, groups, labeled, n_samples):
         """Groups as an array, if enough of them are labelled."""
+        groups = np.asanyarray(groups) if isinstance(groups, (list, tuple)) else groups  # names may look like paths
         groups = check_array(masked_as_nan(groups), ensure_2d=False, dtype=None, input_name="groups")
         groups = column_or_1d(groups)
         check_consistent_length(np.empty(n_samples), groups)

@@ -369,7 +369,8 @@ def test_it_fits_a_phone_and_has_a_name_for_everything(browser, server, scheme, 
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
     nameless = browser.execute_script(
         "return [...document.querySelectorAll('button, input, select, canvas')].filter(e => "
-        "!e.getAttribute('aria-label') && !e.textContent.trim() && !(e.labels && e.labels.length)).map(e => e.outerHTML)"
+        "!e.getAttribute('aria-label') && !e.textContent.trim() && !(e.labels && e.labels.length))"
+        ".map(e => e.outerHTML)"
     )
     assert nameless == []
     if folder := os.environ.get("SKLEARN_GEOAL_SCREENSHOTS"):

@@ -344,6 +344,24 @@ def test_a_session_in_the_browser(browser, server, path):
 
 
 @pytest.mark.browser
+def test_a_killed_server_goes_on_where_it_was(browser, server, path):
+    opened(browser, server)
+    for _ in range(3):
+        known = seq(browser)
+        press(browser, "2")
+        settled(browser, known + 1)
+    labels = browser.execute_script("return state.history.map(action => [action.pixels, action.class])")
+    server.kill()
+    until(browser, "$('status').className == 'bad'")  # the page says that it talks to nobody
+    other = Server(path, server.folder)
+    try:
+        opened(browser, other)
+        assert browser.execute_script("return state.history.map(action => [action.pixels, action.class])") == labels
+    finally:
+        other.kill()
+
+
+@pytest.mark.browser
 def test_two_windows_see_each_other(browser, server):
     opened(browser, server)
     first = browser.current_window_handle

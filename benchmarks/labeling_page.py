@@ -17,13 +17,12 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer
 
 from sklearn_geoal import LANDClassifier
 from sklearn_geoal.datasets import load_jasper_ridge, load_landsat8_zion, load_salinas_a
 from sklearn_geoal.labeling import LabelingSession, serve
 from sklearn_geoal.model_selection import label_efficiency_curve
-from sklearn_geoal.preprocessing import SpatialWindow
 
 
 class Browser:
@@ -85,7 +84,7 @@ def accuracy_by_clicks(name, data, n_labels, shots):
 
 
 def by_curve(data, n_labels):
-    model = make_pipeline(SpatialWindow(data.scene_shape), StandardScaler(), LANDClassifier(random_state=0))
+    model = make_pipeline(Normalizer(), LANDClassifier(random_state=0))  # as the page does for spectra
     return float(label_efficiency_curve(model, data.data, data.target, budgets=[n_labels], batch_size=1).scores[0])
 
 

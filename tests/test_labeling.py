@@ -84,6 +84,20 @@ def test_a_few_answers_make_a_map(learner, tmp_path):
     session.close()
 
 
+def test_spectra_with_holes_are_mapped_by_default(tmp_path):
+    rng = np.random.RandomState(0)
+    bands = np.abs(rng.randn(3, 12))[TRUTH].transpose(2, 0, 1) * rng.uniform(0.5, 2, size=SHAPE)
+    bands += 0.02 * rng.randn(*bands.shape)
+    bands[4, 5:7, 3:5] = np.nan
+    session = LabelingSession(bands, classes=NAMES, folder=tmp_path)
+    answer_by_truth(session, 6)
+    valid = ~np.isnan(bands).any(axis=0)
+    assert (session.map()[~valid] == -1).all() and (session.map() == TRUTH)[valid].mean() > 0.95
+    paths = session.export()
+    assert (predict_scene(load(paths.model), bands, outputs="label").label.values != 0).sum() == valid.sum()
+    session.close()
+
+
 def test_the_learner_is_that_of_the_labels_alone(session, tmp_path):
     answer_by_truth(session, 5)
     expected, uncertainty, query = session.map(), session.uncertainty(), session.next()

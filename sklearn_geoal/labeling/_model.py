@@ -7,17 +7,18 @@ from scipy.spatial import cKDTree
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from .._active.queries import find_learner
 from .._validation import check_candidates
-from ..preprocessing import SpatialWindow
+from ..preprocessing import SpatialWindow, ValidRows
 from ..scenes import sample_pixels
 from ..scenes._plan import Plan
 
 _FIT_PIXELS = 2**19  # pixels to which features are fitted, of strips that are spread over the scene
 _STRIPS = 16
+_SPECTRUM = 10  # bands or more make a spectrum
 _BESIDE_SKIPPED = 3  # pixels on each side of one that nobody could tell, which are not asked for either
 _N_DIRECTIONS = 12  # in which the pixels of a scene look for those that stand for them
 
@@ -30,7 +31,7 @@ class SceneModel:
     scene : Scene
         The scene.
     features : transformer or None
-        What is made of its bands; None: the mean of windows of 5 x 5 pixels, standardised.
+        What is made of its bands; None: what suits as many bands.
     learner : estimator
         With ``query`` and ``teach``.
     n_pixels : int
@@ -162,11 +163,16 @@ class SceneModel:
         return nearest
 
 
+def _features_for(n_bands):
+    """Spectra tell materials by their form; of a few bands brightness and surroundings are needed as well."""
+    if n_bands >= _SPECTRUM:
+        return make_pipeline(ValidRows(Normalizer()))
+    return make_pipeline(SpatialWindow(size=3), StandardScaler())
+
+
 def _fitted(features, scene):
     """Features fitted to the scene, or to strips spread over it if it is large; a Pipeline in any case."""
-    if features is None:
-        features = make_pipeline(SpatialWindow(), StandardScaler())
-    features = clone(features)
+    features = _features_for(scene.n_bands) if features is None else clone(features)
     if not isinstance(features, Pipeline):
         features = make_pipeline(features)
     strips = [(0, *scene.scene_shape[:1], 0, scene.scene_shape[1])]

@@ -33,8 +33,8 @@ class LabelingSession:
         As :func:`~sklearn_geoal.scenes.open_scene` takes it.
     learner : estimator or None, default=None
         With ``query`` and ``teach``, or a Pipeline of features and such a learner. It is cloned. None: a
-        :class:`~sklearn_geoal.LANDClassifier`. Without a Pipeline, features are the mean bands of windows of 5 x 5
-        pixels, standardised.
+        :class:`~sklearn_geoal.LANDClassifier`. Without a Pipeline, features are the spectra scaled to unit norm or,
+        of fewer than ten bands, their means over windows of 3 x 3 pixels, standardised.
     classes : list of str, default=()
         Names of the classes; :meth:`add_class` adds more. A session that goes on knows its classes, and takes from
         these what is new.

@@ -24,6 +24,7 @@ from sklearn_geoal.preprocessing import (
     ReflectanceTransformer,
     SeriesInterpolator,
     SpatialWindow,
+    SpectraScaler,
 )
 
 ESTIMATORS = [
@@ -33,6 +34,7 @@ ESTIMATORS = [
     ReflectanceTransformer(),
     SeriesInterpolator(),
     SpatialWindow(),
+    SpectraScaler(),
 ]
 TRANSFORMERS = [estimator for estimator in ESTIMATORS if hasattr(estimator, "transform")]
 
@@ -51,6 +53,7 @@ GRIDS = {
     "ReflectanceTransformer": {"gain": [0.5, 1.0]},
     "SeriesInterpolator": {"times": [None]},
     "SpatialWindow": {"size": [1, 3]},
+    "SpectraScaler": {},
     "SymmetricVAEClassifier": {"n_components": [1, 2], "max_epochs": [3]},
     "SymmetricVAESegmenter": {"hidden_units": [(8,), (16,)], "max_epochs": [10]},
     "VAETransformer": {"n_components": [1, 2]},

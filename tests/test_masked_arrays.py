@@ -44,6 +44,7 @@ ESTIMATORS = [
     preprocessing.ReflectanceTransformer(gain=0.5),
     preprocessing.SeriesInterpolator(),
     preprocessing.SpatialWindow((6, 8)),
+    preprocessing.SpectraScaler(),
     preprocessing.ValidRows(LANDClassifier()),
 ]
 COMPLETE = [estimator for estimator in ESTIMATORS if not get_tags(estimator).input_tags.allow_nan]

@@ -58,6 +58,7 @@ from sklearn_geoal.preprocessing import (
     ReflectanceTransformer,
     SeriesInterpolator,
     SpatialWindow,
+    SpectraScaler,
     ValidRows,
 )
 
@@ -107,6 +108,7 @@ MODELS = {
     "hyperbolic neighbours": (HyperbolicNeighborsTransformer(5), (0.1 * X,)),
     "patches": (PatchTransformer((5, 8), size=2), (X,)),
     "windows": (SpatialWindow(scene_shape=(5, 8)), (X,)),
+    "spectra": (SpectraScaler(), (X,)),
     "valid rows": (
         ValidRows(LANDClassifier(random_state=0)),
         (np.where(np.arange(40)[:, None] == 9, np.nan, X), PARTLY),

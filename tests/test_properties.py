@@ -46,6 +46,7 @@ from sklearn_geoal.preprocessing import (
     ReflectanceTransformer,
     SeriesInterpolator,
     SpatialWindow,
+    SpectraScaler,
     ValidRows,
 )
 
@@ -75,6 +76,7 @@ ESTIMATORS = [
     ReflectanceTransformer(offset=0.5),
     SeriesInterpolator(),
     SpatialWindow(size=3),
+    SpectraScaler(),
 ]
 ROWS = np.random.default_rng(0).normal(size=(12, 3))
 CODES = np.arange(12) % 3

@@ -295,6 +295,36 @@ def test_what_cannot_be_done_is_said(path, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["scene.tif"]
 
 
+def test_a_map_never_replaces_what_its_scene_is_read_from(path, tmp_path, monkeypatch):
+    model = LogisticRegression().fit(X[TAUGHT], Y[TAUGHT])
+    beside = tmp_path / "map_confidence.tif"  # where the second output would lie
+    beside.write_bytes(path.read_bytes())
+    shutil = pytest.importorskip("rasterio.shutil")
+    link, stack = tmp_path / "link.tif", tmp_path / "stack.vrt"
+    link.symlink_to(path)
+    shutil.copy(path, stack, driver="VRT")
+    monkeypatch.chdir(tmp_path)
+    mask = write(tmp_path / "clouds.tif", np.zeros((1, *SHAPE), dtype=np.uint8))
+    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)}
+    lazy = rioxarray.open_rasterio(path, chunks=64)
+    for source, target in (
+        (path, path),
+        (path, "scene.tif"),
+        (path, link),
+        (link, path),
+        (stack, path),
+        ([path], path),
+        (lazy, path),
+        (lazy.to_dataset("band"), path),
+        (beside, "map.tif"),
+        (open_scene(path, mask=mask), mask),
+    ):
+        with pytest.raises(ValueError, match="is a file that the scene is read from"):
+            predict_scene(model, source, target)
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+    assert predict_scene(model, path, "map.tif", outputs="label").label.exists()
+
+
 class Failing(LogisticRegression):
     """Fails from the third chunk on."""
 

@@ -11,7 +11,7 @@ from .._files import replaced
 from ..persistence import save
 from ..scenes._extras import geopandas_or_say, rasterio_or_say
 from ..scenes._layers import Layer, label_layer
-from ..scenes._outputs import write_geotiff
+from ..scenes._outputs import check_spares_source, write_geotiff
 
 
 def export(session, folder):
@@ -26,6 +26,7 @@ def export(session, folder):
         uncertainty=folder / "uncertainty.tif",
         model=folder / "model.geoal",
     )
+    check_spares_source(paths.values(), session.scene)
     points = _points(session.scene, labels)
     _write(paths.labels_csv, _as_csv(points))
     _write(paths.labels_geojson, _as_geojson(points, session.scene))

@@ -129,6 +129,22 @@ def path_of(destination, layer, layers):
     return destination.with_name(f"{destination.stem}_{layer.name}{destination.suffix}")
 
 
+def check_spares_source(paths, scene):
+    """Check that none of the files to be written is one that the scene is read from, under whatever name.
+
+    Raises
+    ------
+    ValueError
+        If one is.
+    """
+    for path in map(Path, paths):
+        if path.exists() and any(os.path.exists(file) and path.samefile(file) for file in scene.files):
+            raise ValueError(
+                f"{path} is a file that the scene is read from, which the result would replace: name another "
+                "destination."
+            )
+
+
 def write_geotiff(path, layer, read, scene, *, colors=None, overviews=False):
     """Write a layer as GeoTIFF, whole or not at all: tiled, compressed, with CRS, transform, colours and names.
 

@@ -13,7 +13,7 @@ from ..persistence import fingerprint
 from ._dataset import as_dataset
 from ._drift import Drift
 from ._extras import rasterio_or_say
-from ._outputs import Scratch, path_of, signature_of, write_geotiff
+from ._outputs import Scratch, check_spares_source, path_of, signature_of, write_geotiff
 from ._plan import Plan
 from ._scene import open_scene
 
@@ -79,7 +79,8 @@ def predict_scene(
     NotFittedError
         If a step of the estimator is not fitted.
     ValueError
-        If the scene has other bands than the estimator was fitted to, no valid pixel, or a parameter is invalid.
+        If the scene has other bands than the estimator was fitted to, no valid pixel, an output would replace a file
+        of the scene, or a parameter is invalid.
     RuntimeError
         If the estimator fails on a block, which the error names.
     OSError
@@ -120,6 +121,8 @@ def predict_scene(
     rasterio_or_say("Writing a map")
     colors = {layer.name: layer.colored(colors) for layer in plan.layers}
     destination = _check_destination(destination)
+    paths = Bunch(**{layer.name: path_of(destination, layer, plan.layers) for layer in plan.layers})
+    check_spares_source(paths.values(), scene)
     signature = signature_of(fingerprint(estimator), scene.fingerprint(), repr(plan.layers), missing, block_size)
     scratch = Scratch(destination.with_name(f"{destination.name}.partial"), plan.layers, scene.scene_shape, signature)
     try:
@@ -129,9 +132,7 @@ def predict_scene(
         for block, maps in _computed(plan, scene, todo, drift, n_jobs, verbose):
             scratch.write(todo[block], block, maps)
         _check(drift, is_whole=len(todo) == len(blocks))
-        paths = Bunch()
         for layer in plan.layers:
-            paths[layer.name] = path_of(destination, layer, plan.layers)
             write_geotiff(
                 paths[layer.name], layer, lambda block, layer=layer: scratch.read(layer, block), scene,
                 colors=colors[layer.name], overviews=overviews,

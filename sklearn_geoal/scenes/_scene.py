@@ -146,6 +146,11 @@ class Scene:
         """The bands as a lazy DataArray (band, y, x) if Dask holds them, else None; not in physical units."""
         return self._source.array[list(self._bands)] if getattr(self._source, "is_lazy", False) else None
 
+    @property
+    def files(self):
+        """Names of the files that the scene and its mask are read from, as far as they are known."""
+        return self._source.files + ([] if self._mask is None else self._mask.files)
+
     def without_values(self):
         """A copy without the values, which are given to :meth:`cleaned`: small enough to be sent."""
         twin = copy(self)

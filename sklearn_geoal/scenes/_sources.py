@@ -28,6 +28,7 @@ class ArraySource:
         self._array = array
         self.shape, self.dtype = array.shape, array.dtype
         self.band_names, self.crs, self.transform, self.nodata, self.scaling = None, None, None, None, None
+        self.files = []
 
     def read(self, bands, block):
         """Values (n_bands, h, w) of some bands of a block, and where they are missing or None."""
@@ -48,6 +49,7 @@ class DataArraySource:
 
     def __init__(self, array):
         rioxarray_or_say("A DataArray as a scene")
+        self.files = _files_of(array)
         if hasattr(array, "data_vars"):
             array = array.to_array("band")
         try:
@@ -146,6 +148,7 @@ class RasterSource:
             any(flag.name in ("per_dataset", _ALPHA) for flags in file.mask_flag_enums for flag in flags)
             for file in files
         ]
+        self.files = [name for file in files for name in file.files]  # those that a VRT is made of among them
         for file in files:
             file.close()
 
@@ -200,6 +203,13 @@ class RasterSource:
 
     def __setstate__(self, state):
         vars(self).update(state, _opened=threading.local())
+
+
+def _files_of(array):
+    """Files that a DataArray or Dataset was opened from, as far as xarray has kept their names."""
+    parts = [array, *getattr(array, "data_vars", {}).values()]
+    names = [part.encoding.get("source") for part in parts]
+    return [name for name in names if isinstance(name, str)]
 
 
 def open_raster(path):

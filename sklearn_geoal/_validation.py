@@ -116,6 +116,22 @@ def check_fills(name, n_rows, scene_shape):
     return height, width
 
 
+def check_map_shape(name, given, scene_shape):
+    """Check that what is given as a map, if it is one, is of the scene: not transposed, not of another one.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    shape = getattr(given, "shape", ())
+    if len(shape) == 2 and 1 not in shape and tuple(shape) != tuple(scene_shape):  # with 1, a column or a row
+        raise ValueError(
+            f"{name} is a map of {shape[0]} x {shape[1]} pixels, but the scene has {scene_shape[0]} x "
+            f"{scene_shape[1]}: give one of (height, width), or a value for each pixel in raster order."
+        )
+
+
 def masked_as_nan(X):
     """X with NaN where a masked array, or one in a list, is masked, and a tensor as an array; anything else as it is.
 

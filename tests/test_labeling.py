@@ -319,6 +319,9 @@ def test_only_candidates_are_asked_for(tmp_path):
         session.answer(query.pixel, "water")
     assert session.next() is None
     session.close()
+    for wrong in (mask.T, mask[1:]):
+        with pytest.raises(ValueError, match="candidates is a map of .* pixels, but the scene has 14 x 19"):
+            LabelingSession(BANDS, classes=NAMES, folder=tmp_path / "other", candidates=wrong)
 
 
 def test_labels_stand_in_the_map(session):
@@ -393,6 +396,18 @@ def test_export_is_what_was_seen(tmp_path):
     model = load(paths.model)
     maps = predict_scene(model, scene, outputs="label")
     assert (maps.label.values == values).mean() > 0.95
+    session.close()
+
+
+def test_an_export_never_replaces_its_scene(tmp_path):
+    path = write(tmp_path / "map.tif", BANDS, nodata=np.nan)
+    before = path.read_bytes()
+    session = LabelingSession(path, classes=NAMES, folder=tmp_path)
+    answer_by_truth(session, 3)
+    with pytest.raises(ValueError, match="map.tif is a file that the scene is read from"):
+        session.export()
+    assert path.read_bytes() == before and not (tmp_path / "labels.csv").exists()
+    session.export(tmp_path / "elsewhere")
     session.close()
 
 

@@ -79,6 +79,11 @@ def test_splits_curves_and_pictures_take_maps():
     np.testing.assert_array_equal(*curves)
     display = ClassificationMapDisplay.from_predictions(FULL.reshape(SHAPE), scene_shape=SHAPE, y_true=MAP)
     assert display.prediction.shape == SHAPE
+    for wrong in (MAP.T, MAP.reshape(3, 18), MAP[1:]):
+        with pytest.raises(ValueError, match="y_true is a map of .* pixels, but the scene has 6 x 9"):
+            ClassificationMapDisplay.from_predictions(FULL, scene_shape=SHAPE, y_true=wrong)
+        with pytest.raises(ValueError, match="y_pred is a map of .* pixels, but the scene has 6 x 9"):
+            ClassificationMapDisplay.from_predictions(wrong, scene_shape=SHAPE)
 
 
 @pytest.mark.parametrize("estimator", CLASSIFIERS + OTHERS, ids=lambda e: type(e).__name__)

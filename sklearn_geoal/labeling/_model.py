@@ -11,7 +11,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.utils.validation import has_fit_parameter
 
 from .._active.queries import find_learner
-from .._validation import check_candidates
+from .._validation import check_candidates, check_map_shape
 from ..preprocessing import SpatialWindow, ValidRows
 from ..scenes import sample_pixels
 from ..scenes._plan import Plan
@@ -60,8 +60,9 @@ class SceneModel:
         tell("pixels that stand for the scene", 0.2)
         sample = sample_pixels(scene, n_pixels, transformer=self.features, random_state=random_state)
         self._X, self.rows, self._width = np.asarray(sample.X), sample.rows, scene.scene_shape[1]
-        if candidates is not None and np.shape(candidates) == scene.scene_shape:
-            candidates = np.ravel(candidates)
+        if candidates is not None:
+            candidates = np.asarray(candidates)
+            check_map_shape("candidates", candidates, scene.scene_shape)
         candidates = check_candidates(candidates, np.ones(scene.n_pixels, dtype=bool))
         self._candidates = np.isin(self.rows, candidates)
         tell("the learner", 0.4)

@@ -5,7 +5,7 @@ import numpy as np
 from sklearn.utils import check_array
 
 from .._labels import map_as_rows
-from .._validation import check_fills, check_indices, check_scene_shape, masked_as_nan
+from .._validation import check_fills, check_indices, check_map_shape, check_scene_shape, masked_as_nan
 from ._common import (
     accuracy_of_codes,
     add_class_legend,
@@ -215,12 +215,12 @@ class ClassificationMapDisplay:
 
         Parameters
         ----------
-        y_pred : array-like of shape (height * width,)
+        y_pred : array-like of shape (height * width,) or (height, width)
             Predicted labels of the pixels, line by line, missing where a pixel is not classified. The accuracy is that
             of the pixels with a prediction whose truth is known.
         scene_shape : tuple of int (height, width)
             Shape of the scene in pixels.
-        y_true : array-like of shape (height * width,), default=None
+        y_true : array-like of shape (height * width,) or (height, width), default=None
             True labels, missing where they are unknown.
         scene : array-like of shape (height * width, n_bands) or (height, width, n_bands), default=None
             The measured pixels, drawn in false colour: three bands as they are, more by their three leading principal
@@ -259,6 +259,8 @@ class ClassificationMapDisplay:
         """
         scene_shape = check_scene_shape(scene_shape)
         n_pixels = scene_shape[0] * scene_shape[1]
+        for name, given in ("y_pred", y_pred), ("y_true", y_true):
+            check_map_shape(name, given, scene_shape)
         targets = [map_as_rows(y, n_pixels) for y in ([y_pred] if y_true is None else [y_pred, y_true])]
         classes, codes = encode_jointly(targets, labels, missing_label)
         for name, target in zip(("y_pred", "y_true"), codes, strict=False):

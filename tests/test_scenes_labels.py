@@ -46,12 +46,40 @@ def test_rasters(path, tmp_path):
     np.testing.assert_array_equal(labels_from(path, np.ma.masked_equal(labels.astype(float), 200))[400:440], -1)
     with pytest.raises(ValueError, match="expected one layer of the scene's 30 x 40 pixels"):
         labels_from(path, labels[1:])
-    with pytest.raises(ValueError, match="-1 or fractions"):
-        labels_from(path, labels - 0.5)
+    for wrong in (labels - 0.5, np.full((30, 40), np.inf)):
+        with pytest.raises(ValueError, match="-1 or fractions"), warnings.catch_warnings(action="error"):
+            labels_from(path, wrong)
     with pytest.raises(ValueError, match="No pixel of the scene is labelled"):
         labels_from(path, np.zeros((30, 40)))
     with pytest.raises(ValueError, match="must cover the same rectangle"):
         labels_from(path, write(tmp_path / "off.tif", labels[None], transform=TRANSFORM @ TRANSFORM.translation(9, 9)))
+
+
+def test_labels_of_rows_are_those_of_their_map(path):
+    labels = np.arange(1200) % 5
+    y = labels_from(path, labels.reshape(30, 40))
+    np.testing.assert_array_equal(labels_from(path, labels), y)
+    np.testing.assert_array_equal(labels_from(path, y, unlabeled=-1), y)
+    np.testing.assert_array_equal(labels_from(path, np.ma.masked_equal(labels, 3)) == -1, np.isin(labels, (0, 3)))
+    with pytest.raises(ValueError, match=r"shape \(1199,\), expected .* 1200 pixels"):
+        labels_from(path, labels[1:])
+
+
+def test_labels_of_some_rows(path):
+    rows = np.array([7 * 40 + 7, 0, 1199, 7 * 40 + 7])
+    for given in (
+        np.arange(1200).reshape(30, 40),
+        features([4, 9], [square(0, 5, 0, 5), square(5, 10, 5, 10)]),
+        features(["a", "b"], [square(0, 5, 0, 5), square(5, 10, 5, 10)]),
+    ):
+        y = labels_from(path, given, rows=rows)
+        np.testing.assert_array_equal(y, labels_from(path, given)[rows])
+        assert y.dtype == labels_from(path, given).dtype
+        assert len(labels_from(path, given, rows=[])) == 0
+    y = labels_from(path, features(["a"], [square(0, 5, 0, 5)]), rows=[1199])  # asked for, not answered
+    assert y.tolist() == [None]
+    with pytest.raises(IndexError, match="rows must be indices from 0 to 1199"):
+        labels_from(path, given, rows=[1200])
 
 
 @pytest.mark.parametrize("crs", [CRS, "EPSG:4326", "EPSG:3857"])

@@ -6,7 +6,7 @@ from numbers import Real
 import numpy as np
 
 from .._labels import is_missing
-from .._validation import check_choice
+from .._validation import check_choice, check_indices
 from .._warnings import warn
 from ._blocks import Block
 from ._extras import geopandas_or_say, rasterio_or_say
@@ -16,14 +16,14 @@ from ._sources import source_of
 _VECTORS = (".geojson", ".json", ".gpkg", ".shp", ".fgb", ".gml", ".kml", ".parquet")
 
 
-def labels_from(source, labels, *, column=None, unlabeled=0, all_touched=False, overlap="error"):
-    """Labels of all pixels of a scene, from a label raster, polygons or points.
+def labels_from(source, labels, *, column=None, unlabeled=0, all_touched=False, overlap="error", rows=None):
+    """Labels of the pixels of a scene, from a label raster, polygons or points.
 
     Parameters
     ----------
     source : path, list of paths, DataArray, Dataset, ndarray or Scene
         The scene, as :func:`open_scene` takes it.
-    labels : path, DataArray, ndarray of shape (height, width) or GeoDataFrame
+    labels : path, DataArray, ndarray of shape (height, width) or (n_pixels,), or GeoDataFrame
         A raster of class numbers on the grid of the scene; a file of other resolution comes onto it, nearest pixel.
         Or polygons and points: GeoJSON, GeoPackage, shapefile or what else geopandas reads, in any CRS.
     column : str or None, default=None
@@ -35,12 +35,14 @@ def labels_from(source, labels, *, column=None, unlabeled=0, all_touched=False, 
         Label every pixel that a polygon touches, not only those whose centre lies in it.
     overlap : {"error", "first", "last"}, default="error"
         What a pixel gets on which features of several classes lie.
+    rows : array-like of int of shape (n,), default=None
+        Numbers of the pixels whose labels to give, in that order, such as those that were asked for. None: all.
 
     Returns
     -------
-    y : ndarray of shape (n_pixels,)
-        The label of each pixel, in raster order. Whole numbers where classes are such, -1 where there is none; else
-        text, None where there is none. ``missing_label="auto"`` of all estimators reads both.
+    y : ndarray of shape (n_pixels,) or (n,)
+        The label of each pixel, in raster order, or in that of ``rows``. Whole numbers where classes are such, -1 where
+        there is none; else text, None where there is none. ``missing_label="auto"`` of all estimators reads both.
 
     Raises
     ------
@@ -49,6 +51,8 @@ def labels_from(source, labels, *, column=None, unlabeled=0, all_touched=False, 
     ValueError
         If grids or CRS do not go together, the column is not there or holds no classes, features of several classes
         overlap, or no pixel is labelled.
+    IndexError
+        If one of ``rows`` is no pixel of the scene.
     ImportError
         If the extra ``geo`` is not installed.
 
@@ -70,12 +74,13 @@ def labels_from(source, labels, *, column=None, unlabeled=0, all_touched=False, 
     """
     check_choice("overlap", overlap, ("error", "first", "last"))
     scene = open_scene(source)
+    rows = slice(None) if rows is None else check_indices("rows", rows, scene.n_pixels)
     is_path = isinstance(labels, (str, os.PathLike))
     if is_path and os.fspath(labels).lower().endswith(_VECTORS):
         labels = _read(os.fspath(labels))
     if hasattr(labels, "geometry") and hasattr(labels, "crs"):
-        return _from_features(scene, labels, column, all_touched, overlap)
-    return _from_raster(scene, labels, unlabeled)
+        return _from_features(scene, labels, column, all_touched, overlap, rows)
+    return _from_raster(scene, labels, unlabeled)[rows]
 
 
 def _read(path):
@@ -98,6 +103,10 @@ def _read(path):
 
 
 def _from_raster(scene, labels, unlabeled):
+    if isinstance(labels, np.ndarray) and labels.shape == (scene.n_pixels,):
+        labels = labels.reshape(scene.scene_shape)
+    if getattr(labels, "ndim", None) == 1:
+        raise ValueError(f"The labels have shape {labels.shape}, expected one for each of {scene.n_pixels} pixels.")
     raster = source_of(labels, "nearest", scene.grid)
     if raster.shape != (1, *scene.scene_shape):
         raise ValueError(
@@ -117,17 +126,19 @@ def _from_raster(scene, labels, unlabeled):
         if values.dtype.kind == "f":
             known &= ~np.isnan(values)
         found = values[known]
-        if (found == -1).any() or not np.array_equal(found, found.astype(y.dtype)):
+        with np.errstate(invalid="ignore"):  # of infinity, which is no class either
+            numbers = found.astype(y.dtype)
+        if (found == -1).any() or not np.array_equal(found, numbers):
             raise ValueError(
                 "The label raster has -1 or fractions among its classes: number them from 1, or say with unlabeled "
                 "which value means that there is no label."
             )
-        y[strip.top * scene.scene_shape[1] : strip.bottom * scene.scene_shape[1]][known.ravel()] = found
+        y[strip.top * scene.scene_shape[1] : strip.bottom * scene.scene_shape[1]][known.ravel()] = numbers
     _check_some(y != -1)
     return y
 
 
-def _from_features(scene, features, column, all_touched, overlap):
+def _from_features(scene, features, column, all_touched, overlap, rows):
     rasterio_or_say("Labels from polygons")
     values = _classes_of(features, column)
     features = _in_crs_of(scene, features)
@@ -157,8 +168,8 @@ def _from_features(scene, features, column, all_touched, overlap):
         warn(f"{n_outside} of {len(kept)} features lie outside of the scene.")
     if n_small:
         warn(f"{n_small} of {len(kept)} features hold no centre of a pixel: all_touched=True labels what they touch.")
-    codes = codes.ravel()
     _check_some(codes >= 0)
+    codes = codes.ravel()[rows]  # before they become labels, which take twice as much
     if isinstance(classes[0], str):
         return np.array([*classes, None], dtype=object)[codes]
     return np.array([*classes, -1])[codes]

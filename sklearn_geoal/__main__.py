@@ -9,7 +9,7 @@ from .scenes import open_scene, predict_scene, queries_to_vector, sample_pixels
 
 
 def main(arguments=None):
-    """Run a command; the exit status is 0, or 2 after an error, which is one line on the standard error output."""
+    """Run a command; the exit status is 0, or 2 after an error, 130 after Ctrl-C: one line on the standard error."""
     args = _parser().parse_args(arguments)
     try:
         for line in args.run(args):
@@ -19,6 +19,11 @@ def main(arguments=None):
             raise
         print(f"sklearn_geoal {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        if args.debug:
+            raise
+        print(f"sklearn_geoal {args.command}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -114,6 +119,11 @@ def _queries(args):
     scene, learner = _open(args), load(args.model)
     while hasattr(learner, "steps"):  # of a pipeline the last step asks
         learner = learner[-1]
+    if not hasattr(learner, "query"):
+        raise ValueError(
+            f"{Path(args.model).name} holds a {type(learner).__name__}, which has no query: give a learner that asks, "
+            "such as LANDClassifier, or a Pipeline that ends in one."
+        )
     rows = learner.query(args.n)
     n_fitted = len(learner.query_scores_)
     if n_fitted != scene.n_pixels:

@@ -64,7 +64,8 @@ def test_sample_and_queries(scene, tmp_path, capsys):
         (["predict", "model.geoal", "none.tif", "out.tif"], "There is no file none.tif"),
         (["predict", "model.geoal", "in.tif", "out.tif", "--bands", "a"], "The scene has 1 bands"),
         (["predict", "model.geoal", "in.tif", "out.tif", "--outputs", "map"], "outputs must be some of"),
-        (["queries", "model.geoal", "in.tif", "q.gpkg"], "query"),
+        (["queries", "model.geoal", "in.tif", "q.gpkg"], "model.geoal holds a LogisticRegression, which has no query"),
+        (["predict", "model.geoal", "in.tif", "in.tif"], "in.tif is a file that the scene is read from"),
         (["sample", "in.tif", "q.csv"], "path must end in .geojson"),
     ],
 )
@@ -75,6 +76,18 @@ def test_errors_are_one_line(scene, model, tmp_path, monkeypatch, capsys, argume
     assert not printed.out and message in printed.err and printed.err.count("\n") == 1
     with pytest.raises(Exception, match=message):
         main([*arguments, "--quiet", "--debug"])
+
+
+def test_an_interrupt_is_one_line(scene, model, tmp_path, monkeypatch, capsys):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sklearn_geoal.__main__.predict_scene", interrupt)
+    arguments = ["predict", str(model), str(scene), str(tmp_path / "out.tif"), "--quiet"]
+    assert main(arguments) == 130
+    assert capsys.readouterr().err == "sklearn_geoal predict: interrupted\n"
+    with pytest.raises(KeyboardInterrupt):
+        main([*arguments, "--debug"])
 
 
 def test_it_runs_as_a_module():

@@ -39,9 +39,8 @@ def test_strips_and_source_have_no_say(bands, strategy, monkeypatch, tmp_path):
     sample = sample_pixels(bands, 300, strategy=strategy, random_state=3)
     path = write(tmp_path / "scene.tif", bands, nodata=np.nan)
     others = [sample_pixels(path, 300, strategy=strategy, random_state=3)]
-    if strategy != "coverage":  # its cells are laid out by pixels of some strips
-        monkeypatch.setattr(_sampling, "_STRIP_VALUES", 150 * 3 * 7)
-        others.append(sample_pixels(bands, 300, strategy=strategy, random_state=3))
+    monkeypatch.setattr(_sampling, "_STRIP_VALUES", 150 * 3 * 7)
+    others.append(sample_pixels(bands, 300, strategy=strategy, random_state=3))
     for other in others:
         np.testing.assert_array_equal(other.rows, sample.rows)
         np.testing.assert_array_equal(other.weights, sample.weights)
@@ -63,6 +62,37 @@ def test_many_strips_are_merged_as_few_are(bands, monkeypatch):
     for one, other in zip(*counted, strict=True):
         np.testing.assert_array_equal(one, other)
     assert len(counted[0][1]) <= 100 < len(np.unique(counted[0][1] * 2, axis=0)) * 2**4
+
+
+@pytest.mark.parametrize("n_bands", [1, 2, 4, 6, 12])
+def test_coverage_of_few_pixels_comes_to_an_end(n_bands):
+    """More sides of the center, 2 to the power of the directions, than cells that are asked for."""
+    scene = np.random.RandomState(0).randn(n_bands, 40, 50)
+    for n in (1, 2, 5, 20, 100):
+        sample = sample_pixels(scene, n, strategy="coverage", random_state=0)
+        assert len(sample.rows) == n and sample.weights.sum() == pytest.approx(2000)
+
+
+def test_coverage_of_cells_of_any_level_is_about_half():
+    """A level more makes a cell of some, not one of all sides of the center at once."""
+    scene = np.random.RandomState(0).randn(4, 100, 100)
+    for n in (60, 100, 200, 400, 800):
+        cells = _sampling._Cells(n // 2, _sampling._Layout.of(open_scene(scene).to_rows()))
+        for pixels in _sampling._Stream(open_scene(scene), None, "any", 0).pixels():
+            cells.add(pixels)
+        assert n / 2 / 2**5 <= len(cells._places) <= n / 2
+
+
+def test_coverage_finds_values_wherever_they_lie(bands, monkeypatch):
+    """Valid pixels only where the cells are not laid out by, and of all kinds: also in the last line."""
+    monkeypatch.setattr(_sampling, "_STRIP_VALUES", 150 * 3)
+    monkeypatch.setattr(_sampling, "_LOOK_SHAPE", (1, 2))
+    for lines in (slice(1, 3), slice(117, 119), slice(119, 120)):
+        scene = np.full_like(bands, np.nan)
+        scene[:, lines] = bands[:, lines]
+        sample = sample_pixels(scene, 100, strategy="coverage", random_state=0)
+        assert len(sample.rows) == 100
+        assert sample.weights.sum() == pytest.approx(150 * (lines.stop - lines.start))
 
 
 def test_random_is_uniform():
@@ -120,15 +150,18 @@ def test_huge_and_tiny_values(bands, strategy, scale):
     expected = sample_pixels(bands, 200, strategy=strategy, random_state=0)
     bands = bands * scale
     assert len(sample_pixels(bands, 200, strategy=strategy, random_state=0).rows) == 200
-    bands[:, 0, 0] = -1e38  # a marker that nobody has declared
-    sample = sample_pixels(bands, 200, strategy=strategy, random_state=0)
-    assert sample.weights.sum() == pytest.approx(expected.weights.sum())
+    for marker in (-1e38, -np.finfo(float).max):  # that nobody has declared
+        bands[:, 0, 0] = marker
+        with np.errstate(all="raise", under="ignore"):
+            sample = sample_pixels(bands, 200, strategy=strategy, random_state=0)
+        assert sample.weights.sum() == pytest.approx(expected.weights.sum())
 
 
-def test_features_are_those_of_the_scene(bands):
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_features_are_those_of_the_scene(bands, strategy):
     scene = open_scene(bands)
     transformer = make_pipeline(SpatialWindow(size=5), StandardScaler()).fit(bands)
-    sample = sample_pixels(scene, 200, transformer=transformer, random_state=0)
+    sample = sample_pixels(scene, 200, strategy=strategy, transformer=transformer, random_state=0)
     features = predict_scene(transformer, scene).features.values
     np.testing.assert_array_equal(sample.X, features[:, sample.pixels[:, 0], sample.pixels[:, 1]].T)
 

@@ -7,13 +7,17 @@ import numpy as np
 from sklearn.utils import Bunch, check_scalar
 
 from .._validation import check_choice, draw_seed
+from ._blocks import Block
 from ._plan import Plan
 from ._scene import open_scene
 
 _STRIP_VALUES = 2**24  # features in memory at a time, 64 MiB of float32
-_LOOKS, _LOOK_ROWS = 16, 2000  # strips and rows of each by which the cells of "coverage" are laid out
+_LOOKS, _LOOK_SHAPE = 32, (8, 512)  # blocks by which the cells of "coverage" are laid out, and lines, columns of each
+_LOOK_ROWS = 2000  # pixels of each block, and the fewest of all by which cells are laid out
 _N_DIRECTIONS = 6  # of the cells, and one for what lies off them
 _CELLS_A_SCALE = 64  # the finest cells, in parts of the spread of a direction
+_CELL_PIXELS = 2**18  # laid out at a time: in float64, and several arrays of them
+_N_LEVELS = 42  # of cells, each of twice the side; at the last all pixels lie in one
 _SPREAD_CANDIDATES = 8  # random pixels of which "spread" keeps one
 
 
@@ -67,9 +71,9 @@ def sample_pixels(source, n, *, strategy="random", transformer=None, missing="an
     "random" gives each pixel a number by a hash of its place and the seed, and keeps the smallest. "spread" takes eight
     times as many, orders them along a curve that fills the plane, row and column bit by bit, and keeps one of every
     eight, as generalised random tessellation stratified sampling does [1]_. "coverage" counts pixels in cells of the
-    leading principal components and of the distance from these; whenever there are more than n / 2 occupied cells, two
-    along each direction become one. Of each cell the pixel of the smallest number is kept, and the rest is filled up at
-    random; a pixel stands for its part of its cell.
+    leading principal components and of the distance from these, laid out by a look at small blocks all over the scene;
+    whenever there are more than n / 2 occupied cells, two along each direction become one. Of each cell the pixel of
+    the smallest number is kept, and the rest is filled up at random; a pixel stands for its part of its cell.
 
     References
     ----------
@@ -150,20 +154,34 @@ class _Stream:
             yield self._read(strip)
 
     def look(self):
-        """Values of some pixels of some strips."""
-        strips = self._strips[:: -(-len(self._strips) // _LOOKS)]
-        found = [self._read(strip) for strip in strips]
-        return np.concatenate([pixels.X[np.argsort(pixels.draws)[:_LOOK_ROWS]] for pixels in found])
+        """Values of some pixels from all over the scene, of whole strips where most of it is missing."""
+        found, n_found = [], 0
+        for block in [*_looked_at(self._scene.scene_shape), *self._strips]:
+            if len(found) >= _LOOKS and n_found >= _LOOK_ROWS:
+                break
+            pixels = self._read(block)
+            found.append(pixels.X[np.argsort(pixels.draws)[:_LOOK_ROWS]])
+            n_found += len(found[-1])
+        return np.concatenate(found)
 
-    def _read(self, strip):
+    def _read(self, block):
         if self._plan is None:
-            values = self._scene.read(strip)
+            values = self._scene.read(block)
         else:
-            outer = self._scene.read(self._plan.outer(strip))
-            values = self._plan.apply(outer, strip)["features"]
+            outer = self._scene.read(self._plan.outer(block))
+            values = self._plan.apply(outer, block)["features"]
         valid = ~np.isnan(values).any(axis=0)
-        rows = np.flatnonzero(valid) + strip.top * self._scene.scene_shape[1]
+        row, column = np.nonzero(valid)
+        rows = (row + block.top) * self._scene.scene_shape[1] + column + block.left
         return _Pixels(values[:, valid].T, rows, _hashed(rows, self._seed))
+
+
+def _looked_at(scene_shape):
+    """Small blocks all over the scene: down the lines evenly, in columns that never repeat (golden section)."""
+    lines, columns = np.minimum(_LOOK_SHAPE, scene_shape)
+    tops = np.linspace(0, scene_shape[0] - lines, _LOOKS).astype(int)
+    lefts = (np.arange(_LOOKS) * 0.618034 % 1 * (scene_shape[1] - columns + 1)).astype(int)
+    return [Block(*map(int, (t, t + lines, x, x + columns))) for t, x in zip(tops, lefts, strict=True)]
 
 
 def _hashed(rows, seed):
@@ -223,12 +241,12 @@ class _Layout(NamedTuple):
 
     @classmethod
     def of(cls, X):
-        if not len(X):
-            return cls(*(np.zeros(shape) for shape in ((1,), (1,), (1, 1), (2,))))
+        if not len(X):  # no valid pixel, so that none will be laid out
+            return None
         X = X.astype(np.float64)
         center = np.median(X, axis=0)
         scale = _or_one(np.percentile(np.abs(X - center), 90, axis=0))
-        Z = ((X - center) / scale).clip(-10, 10)  # a marker of missing data would be the first direction
+        Z = _scaled(X, center, scale, 10)  # a marker of missing data would be the first direction
         _, _, directions = np.linalg.svd(Z - Z.mean(axis=0), full_matrices=False)
         directions = directions[:_N_DIRECTIONS].T
         layout = cls(center, scale, directions, np.ones(directions.shape[1] + 1))
@@ -237,14 +255,23 @@ class _Layout(NamedTuple):
 
     def coordinates(self, X):
         """Coordinates along the directions, and the distance from what these span: (n, n_features) -> (n, k + 1)."""
-        Z = (X - self.center) / self.scale
+        Z = _scaled(X, self.center, self.scale, 1e100)  # squares of a marker as -1.8e308 must not overflow
         along = Z @ self.directions
         off = np.sqrt(np.maximum((Z * Z).sum(axis=1) - (along * along).sum(axis=1), 0))
         return np.column_stack([along, off])
 
     def cells(self, X):
         """The finest cell that each pixel lies in: (n, n_features) -> (n, k + 1), integers."""
-        return np.floor(self.coordinates(X) / self.step).clip(-(2**40), 2**40).astype(np.int64)
+        half = 2 ** (_N_LEVELS - 2)
+        cells = np.floor(self.coordinates(X) / self.step).clip(-half, half).astype(np.int64)
+        # counted from a third of the largest cell, of bits 0101...: the center lies amid cells of all levels.
+        # Counted from 0 it would be an edge at every level, and cells on its sides would never become one.
+        return cells + 2**_N_LEVELS // 3
+
+
+def _scaled(X, center, scale, most):
+    with np.errstate(over="ignore"):
+        return ((X - center) / scale).clip(-most, most)
 
 
 def _or_one(scale):
@@ -259,8 +286,10 @@ class _Cells:
         self._places = self._counts = self._first = None
 
     def add(self, pixels):
-        if not len(pixels.rows):
-            return
+        for start in range(0, len(pixels.rows), _CELL_PIXELS):
+            self._add(pixels.take(slice(start, start + _CELL_PIXELS)))
+
+    def _add(self, pixels):
         places, counts, first = self._grouped(self._layout.cells(pixels.X) >> self._level, None, pixels)
         if self._places is not None:
             places, counts = np.concatenate([self._places, places]), np.concatenate([self._counts, counts])
